@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// sync.h - atomics: the only header that names std::atomic.
+//
+// Two halves. The shipped one is a thin alias of the standard library. The other, with UM_MODEL
+// defined, gives the same verbs over relacy's atomics, so that the headers of lib/ref are model
+// checked as they are shipped (tests/model/).
+#pragma once
+#include <cstdint>
+
+#ifndef UM_MODEL
+#include <atomic>
+namespace umbuf::sync {
+inline constexpr auto relaxed = std::memory_order_relaxed;
+inline constexpr auto acquire = std::memory_order_acquire;
+inline constexpr auto release = std::memory_order_release;
+inline constexpr auto acq_rel = std::memory_order_acq_rel;
+template <class T>
+using atomic = std::atomic<T>;
+
+// load_of - an atomic load of a plain field that other code (DPDK) updates with atomic builtins.
+template <class T>
+[[nodiscard]] inline T load_of(const T& field, std::memory_order order) noexcept {
+    return std::atomic_ref<T>(const_cast<T&>(field)).load(order);
+}
+
+// Counter - a number with one writer and any number of readers, who may see it a moment late.
+// add() is a plain add: no locked instruction. Any second writer would lose counts.
+class Counter {
+  public:
+    void add(uint64_t n) noexcept {
+        value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    }
+    // add_shared - for the rare counter that several threads write. Costs a locked instruction.
+    void add_shared(uint64_t n) noexcept { value_.fetch_add(n, std::memory_order_relaxed); }
+    void set(uint64_t n) noexcept { value_.store(n, std::memory_order_relaxed); }
+    [[nodiscard]] uint64_t read() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+  private:
+    std::atomic<uint64_t> value_{0};
+};
+}  // namespace umbuf::sync
+#else
+#include <relacy/relacy.hpp>
+namespace umbuf::sync {
+inline constexpr auto relaxed = rl::mo_relaxed;
+inline constexpr auto acquire = rl::mo_acquire;
+inline constexpr auto release = rl::mo_release;
+inline constexpr auto acq_rel = rl::mo_acq_rel;
+template <class T>
+struct atomic {
+    atomic() = default;
+    explicit atomic(T v) : a(v) {}
+    T load(rl::memory_order o) const { return a.load(o, $); }
+    void store(T v, rl::memory_order o) { a.store(v, o, $); }
+    T fetch_add(T v, rl::memory_order o) { return a.fetch_add(v, o, $); }
+    T fetch_sub(T v, rl::memory_order o) { return a.fetch_sub(v, o, $); }
+    rl::atomic<T> a;
+};
+}  // namespace umbuf::sync
+#endif
