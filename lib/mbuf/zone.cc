@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "lib/mbuf/zone.h"
+
+#include <numa.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_mbuf_dyn.h>
+
+#include "lib/mbuf/zone_get.h"
+
+namespace umbuf {
+
+uint64_t Mbuf::valid_flag_ = 0;
+
+namespace {
+
+// All of it is written by mbinit, packet_zone and mbfini on the control thread, and only read, but
+// for the counters, by everyone else in between.
+struct Registry {
+    std::vector<std::unique_ptr<Zone>> owned;
+    std::vector<Zone*> list;
+    zone::Node nodes[RTE_MAX_NUMA_NODES];
+    int first_node = 0;
+    rte_mempool* cluster_pools[256] = {};
+    sync::atomic<Mbuf*> set_aside{nullptr};  // a stack: pushed one by one, taken whole
+    sync::Counter foreign_clones, set_aside_now, refused_writes;
+    sync::atomic<int64_t> fault_in{0};  // allocations until the injected failure; 0: disarmed
+    sync::atomic<uint32_t> fault_more{0};
+};
+Registry g;
+
+Error no_pool(const std::string& name, uint32_t n, uint64_t element, int socket) {
+    return {rte_errno != 0 ? rte_errno : ENOMEM,
+            "zone " + name + ": no memory for " + std::to_string(n) + " elements of " +
+                std::to_string(element) + " bytes (" + std::to_string((n * element) >> 20) +
+                " MB) on NUMA node " + std::to_string(socket) + ": " + rte_strerror(rte_errno) +
+                "; give EAL more (-m MB with --no-huge, else more hugepages), or lower "
+                "--total-num-mbufs"};
+}
+
+uint32_t fitting_cache(uint32_t cache, uint32_t n) {
+    // rte_mempool wants 1.5 x cache <= n.
+    return std::min({cache, n * 2 / 3, uint32_t{RTE_MEMPOOL_CACHE_MAX_SIZE}});
+}
+
+Zone* keep(ZoneKind kind, uint8_t cluster, int socket, uint32_t size, const std::string& name,
+           rte_mempool* pool) {
+    auto zone = std::make_unique<Zone>();
+    zone->kind = kind;
+    zone->cluster = cluster;
+    zone->socket = socket;
+    zone->size = size;
+    zone->name = name;
+    zone->pool = pool;
+    g.list.push_back(zone.get());
+    g.owned.push_back(std::move(zone));
+    return g.list.back();
+}
+
+void release_hook(void* buffer, void* header);  // below: DPDK's callback into ext.cc
+
+void init_header(rte_mempool*, void*, void* element, unsigned) {
+    Mbuf* m = static_cast<Mbuf*>(element);
+    m->shinfo.free_cb = release_hook;
+    m->shinfo.fcb_opaque = m;
+    rte_mbuf_ext_refcnt_set(&m->shinfo, 0);  // parked
+    m->ctl.store(nullptr, sync::relaxed);
+    m->weight = 0;
+    m->m_flags = 0;
+    m->tags = nullptr;
+    m->nextpkt = nullptr;
+    m->ext_type = ExtType::none;
+}
+
+void init_packet(rte_mempool* pool, void* arg, void* element, unsigned i) {
+    init_header(pool, arg, element, i);
+    Mbuf* m = static_cast<Mbuf*>(element);
+    ExtControl* control = packet_control(m);
+    control->type = ExtType::packet;
+    control->read_only = false;
+    control->size = m->rte.buf_len;
+    control->base = static_cast<std::byte*>(m->rte.buf_addr);
+    control->iova = rte_mbuf_iova_get(&m->rte);
+    control->free = nullptr;
+    control->arg = m;
+}
+
+void init_cluster(rte_mempool* pool, void* arg, void* element, unsigned) {
+    const Zone* zone = static_cast<const Zone*>(arg);
+    ExtControl* control = static_cast<ExtControl*>(element);
+    control->type = ExtType::cluster;
+    control->read_only = false;
+    control->zone = zone::number_of(*zone);
+    control->size = zone->size;
+    control->base = reinterpret_cast<std::byte*>(control + 1);
+    control->iova = rte_mempool_virt2iova(element) + sizeof(ExtControl);
+    control->free = nullptr;
+    control->arg = nullptr;
+    (void)pool;
+}
+
+Result<Zone*> make_mbuf_zone(uint32_t n, uint32_t cache, int socket) {
+    const std::string name = "um_mbuf_" + std::to_string(socket);
+    rte_mempool* pool = rte_pktmbuf_pool_create(name.c_str(), n, fitting_cache(cache, n),
+                                                kMbufPrivate, kMLen, socket);
+    if (pool == nullptr) return no_pool(name, n, sizeof(Mbuf) + kMLen, socket);
+    rte_mempool_obj_iter(pool, init_header, nullptr);
+    return keep(ZoneKind::mbuf, 0, socket, kMLen, name, pool);
+}
+
+Result<Zone*> make_raw_zone(ZoneKind kind, uint8_t cluster, uint32_t n, uint32_t cache, int socket) {
+    const uint32_t size = kind == ZoneKind::cluster ? kClusterSizes[cluster] : 0;
+    const std::string name = kind == ZoneKind::cluster
+                                 ? "um_cl" + std::to_string(size / 1024) + "k_" + std::to_string(socket)
+                                 : "um_control_" + std::to_string(socket);
+    const uint32_t element = static_cast<uint32_t>(sizeof(ExtControl)) + size;
+    rte_mempool* pool = rte_mempool_create(name.c_str(), n, element, fitting_cache(cache, n), 0,
+                                           nullptr, nullptr, nullptr, nullptr, socket, 0);
+    if (pool == nullptr) return no_pool(name, n, element, socket);
+    return keep(kind, cluster, socket, size, name, pool);
+}
+
+Status make_node(const ZoneConfig& config, int socket) {
+    zone::Node& node = g.nodes[socket];
+    Result<Zone*> mbufs = make_mbuf_zone(config.mbufs, config.cache, socket);
+    if (!mbufs) return mbufs.error();
+    node.mbufs = mbufs.value();
+    for (uint8_t i = 0; i < kClusterZones; ++i) {
+        Result<Zone*> zone =
+            make_raw_zone(ZoneKind::cluster, i, config.clusters[i], config.cache, socket);
+        if (!zone) return zone.error();
+        node.clusters[i] = zone.value();
+        g.cluster_pools[zone::number_of(*zone.value())] = zone.value()->pool;
+        rte_mempool_obj_iter(zone.value()->pool, init_cluster, zone.value());
+    }
+    Result<Zone*> controls =
+        make_raw_zone(ZoneKind::control, 0, config.controls, config.cache, socket);
+    if (!controls) return controls.error();
+    node.controls = controls.value();
+    return {};
+}
+
+Status register_valid_flag() {
+    if (Mbuf::valid_flag_ != 0) return {};
+    rte_mbuf_dynflag flag{};
+    std::snprintf(flag.name, sizeof flag.name, "umbuf_private");
+    const int bit = rte_mbuf_dynflag_register(&flag);
+    if (bit < 0)
+        return Error{rte_errno, "no free rte_mbuf flag bit is left for \"umbuf_private\": " +
+                                    std::string(rte_strerror(rte_errno))};
+    Mbuf::valid_flag_ = uint64_t{1} << bit;
+    return {};
+}
+
+// Does the machine have that node at all? numa_available() is -1 where there is no NUMA: node 0.
+bool node_exists(int socket) {
+    return socket == 0 || (numa_available() >= 0 && socket <= numa_max_node());
+}
+
+void push_set_aside(Mbuf* m) noexcept {
+    Mbuf* head = g.set_aside.load(sync::relaxed);
+    do {
+        m->nextpkt = head;
+    } while (!g.set_aside.compare_exchange_weak(head, m, sync::release, sync::relaxed));
+}
+
+}  // namespace
+
+Status mbinit(const ZoneConfig& config, const std::vector<int>& sockets) {
+    if (!g.list.empty()) return Error{EALREADY, "mbinit: the zones exist already"};
+    if (sockets.empty()) return Error{EINVAL, "mbinit: no NUMA node given"};
+    if (Status flag = register_valid_flag(); !flag) return flag;
+    for (const int socket : sockets) {
+        if (socket < 0 || socket >= RTE_MAX_NUMA_NODES || !node_exists(socket))
+            return Error{EINVAL, "mbinit: NUMA node " + std::to_string(socket) +
+                                     " does not exist on this machine"};
+        if (Status made = make_node(config, socket); !made) {
+            (void)mbfini();
+            return made;
+        }
+    }
+    g.first_node = sockets.front();
+    return {};
+}
+
+Result<Zone*> packet_zone(const std::string& name, uint32_t n, uint32_t data_room, int socket,
+                          uint32_t cache) {
+    if (Status flag = register_valid_flag(); !flag) return flag.error();
+    const uint32_t room = data_room + RTE_PKTMBUF_HEADROOM;
+    if (data_room < 64 || room > UINT16_MAX)
+        return Error{EINVAL, "zone " + name + ": " + std::to_string(data_room) +
+                                 " bytes of data room; expected 64 to " +
+                                 std::to_string(UINT16_MAX - RTE_PKTMBUF_HEADROOM)};
+    rte_mempool* pool =
+        rte_pktmbuf_pool_create(name.c_str(), n, fitting_cache(cache, n), kPacketPrivate,
+                                static_cast<uint16_t>(room), socket);
+    if (pool == nullptr) return no_pool(name, n, sizeof(rte_mbuf) + kPacketPrivate + room, socket);
+    rte_mempool_obj_iter(pool, init_packet, nullptr);
+    return keep(ZoneKind::packet, 0, socket, data_room, name, pool);
+}
+
+const std::vector<Zone*>& zones() noexcept { return g.list; }
+
+std::vector<Unbalanced> zones_unbalanced(const std::vector<uint32_t>& expected) {
+    reclaim_set_aside();
+    std::vector<Unbalanced> wrong;
+    for (size_t i = 0; i < g.list.size(); ++i) {
+        const uint32_t want = i < expected.size() ? expected[i] : 0;
+        const uint32_t have = g.list[i]->in_use();
+        if (have != want) wrong.push_back({g.list[i]->name, have, want});
+    }
+    return wrong;
+}
+
+std::vector<Unbalanced> mbfini() {
+    const std::vector<Unbalanced> held = zones_unbalanced();
+    const auto is_held = [&held](const Zone* zone) {
+        return std::any_of(held.begin(), held.end(),
+                           [zone](const Unbalanced& u) { return u.zone == zone->name; });
+    };
+    for (Zone* zone : g.list)
+        if (!is_held(zone)) rte_mempool_free(zone->pool);
+    g.list.clear();
+    g.owned.clear();
+    for (zone::Node& node : g.nodes) node = {};
+    return held;
+}
+
+MbufTraps mbuf_traps() noexcept {
+    return {g.foreign_clones.read(), g.set_aside_now.read(), g.refused_writes.read()};
+}
+
+uint32_t reclaim_set_aside() noexcept {
+    uint32_t home = 0;
+    Mbuf* m = g.set_aside.exchange(nullptr, sync::acquire);  // pairs with push_set_aside
+    while (m != nullptr) {
+        Mbuf* next = m->nextpkt;
+        if (m->ctl.load(sync::acquire) == nullptr) {  // pairs with the hook's release: it is done
+            rte_mempool_put(m->rte.pool, m);
+            ++home;
+        } else {
+            push_set_aside(m);
+        }
+        m = next;
+    }
+    if (home > 0) g.set_aside_now.add_shared(uint64_t{0} - home);
+    return home;
+}
+
+void alloc_faults_arm(uint32_t n, uint32_t more) noexcept {
+    g.fault_more.store(more, sync::relaxed);
+    g.fault_in.store(n, sync::relaxed);
+}
+
+namespace zone {
+
+Node& here() noexcept {
+    const unsigned socket = rte_socket_id();
+    if (socket < RTE_MAX_NUMA_NODES && g.nodes[socket].mbufs != nullptr) return g.nodes[socket];
+    return g.nodes[g.first_node];
+}
+
+rte_mempool* cluster_pool(uint8_t number) noexcept { return g.cluster_pools[number]; }
+
+uint8_t number_of(const Zone& cluster_zone) noexcept {
+    return static_cast<uint8_t>(cluster_zone.socket * kClusterZones + cluster_zone.cluster);
+}
+
+void* get(Zone& zone) noexcept {
+    void* element = nullptr;
+    if (!fault_fires() && rte_mempool_get(zone.pool, &element) == 0) return element;
+    zone.denied.add_shared(1);
+    return nullptr;
+}
+
+Mbuf* get_header() noexcept {
+    Zone& zone = *here().mbufs;
+    if (fault_fires()) {
+        zone.denied.add_shared(1);
+        return nullptr;
+    }
+    void* element = nullptr;
+    while (rte_mempool_get(zone.pool, &element) == 0 ||
+           (reclaim_set_aside() > 0 && rte_mempool_get(zone.pool, &element) == 0)) {
+        Mbuf* m = static_cast<Mbuf*>(element);
+        // Acquire pairs with the hook's release: a parked record is not looked at any more.
+        if (__builtin_expect(m->ctl.load(sync::acquire) == nullptr, 1)) return m;
+        g.foreign_clones.add_shared(1);
+        g.set_aside_now.add_shared(1);
+        push_set_aside(m);
+    }
+    zone.denied.add_shared(1);
+    return nullptr;
+}
+
+bool fault_fires() noexcept {
+    if (__builtin_expect(g.fault_in.load(sync::relaxed) == 0, 1)) return false;
+    const int64_t left = g.fault_in.fetch_sub(1, sync::relaxed);
+    if (left != 1) return false;
+    // Fired. Stay armed for the next one while more are wanted.
+    uint32_t more = g.fault_more.load(sync::relaxed);
+    if (more > 0) {
+        g.fault_more.store(more - 1, sync::relaxed);
+        g.fault_in.store(1, sync::relaxed);
+    }
+    return true;
+}
+
+void note_refused_write() noexcept { g.refused_writes.add_shared(1); }
+
+}  // namespace zone
+
+namespace {
+void release_hook(void*, void* header) { ext_release(static_cast<Mbuf*>(header)); }
+}  // namespace
+
+}  // namespace umbuf

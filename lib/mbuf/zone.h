@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// zone.h - the pools that mbufs, clusters and controls come from, one set per NUMA node.
+//
+//      zone      element                                         for
+//      mbuf      Mbuf + kMLen bytes                              m_get, headers of copies
+//      cl2k..16k control line (64) + cluster                     m_getcl, m_clget
+//      control   control line                                    m_extadd: storage that is not ours
+//      packet    Mbuf + control line + headroom + data           what drivers receive into
+//
+// All are rte_mempools, so drivers and DPDK tools know them; their names start with "um_".
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <rte_mempool.h>
+
+#include "lib/base/result.h"
+#include "lib/mbuf/mbuf.h"
+
+namespace umbuf {
+
+inline constexpr uint32_t kMLen = 256;  // bytes inside an mbuf of the mbuf zone (BSD: MLEN, MHLEN)
+inline constexpr uint32_t kClusterSizes[] = {2048, 4096, 9216, 16384};  // MCLBYTES, jumbo 4/9/16k
+inline constexpr uint32_t kMCLBytes = kClusterSizes[0];
+inline constexpr uint8_t kClusterZones = 4;
+
+enum class ZoneKind : uint8_t { mbuf, cluster, control, packet };
+
+struct Zone {
+    ZoneKind kind;
+    uint8_t cluster;        // [I] index into kClusterSizes, for ZoneKind::cluster
+    int socket;             // [I] NUMA node
+    uint32_t size;          // [I] data bytes of one element
+    std::string name;       // [I]
+    rte_mempool* pool;      // [I]
+    sync::Counter denied;   // requests refused because the pool was empty (or a fault was injected)
+
+    // in_use - elements that somebody holds. Exact when all is quiet, else a moment's sample.
+    [[nodiscard]] uint32_t in_use() const noexcept { return rte_mempool_in_use_count(pool); }
+};
+
+// How many elements each zone of a node has. Sized by the forwarder from its ports and lcores.
+struct ZoneConfig {
+    uint32_t mbufs = 4096;
+    uint32_t clusters[kClusterZones] = {2048, 256, 256, 128};
+    uint32_t controls = 512;
+    uint32_t cache = 128;  // elements kept per lcore and zone
+};
+
+// mbinit - make the zones of each node in `sockets` (rte_socket_id() values). Once, after rte_eal_init,
+// control thread. Error: which zone could not be had, how many bytes it needs, and the remedy.
+[[nodiscard]] Status mbinit(const ZoneConfig& config, const std::vector<int>& sockets);
+
+// packet_zone - a pool for a port to receive into: n packets of `data_room` bytes after the usual
+// headroom. Control thread. The zone lives until mbfini(); n is DPDK's optimum at 2^k - 1.
+[[nodiscard]] Result<Zone*> packet_zone(const std::string& name, uint32_t n, uint32_t data_room,
+                                        int socket, uint32_t cache);
+
+// zones - all of them, in the order they were made, for reports and checks.
+[[nodiscard]] const std::vector<Zone*>& zones() noexcept;
+
+// Unbalanced - a zone that holds more or fewer elements than it should.
+struct Unbalanced {
+    std::string zone;
+    uint32_t in_use;
+    uint32_t expected;
+};
+// zones_unbalanced - with everything quiet: which zones differ from `expected` (in-use counts in the
+// order of zones(); missing entries count as 0). Control thread.
+[[nodiscard]] std::vector<Unbalanced> zones_unbalanced(const std::vector<uint32_t>& expected = {});
+
+// mbfini - give the pools back. Every element must be home: the ones that are not are returned, and
+// their zones are left in place, because somebody still points into them.
+[[nodiscard]] std::vector<Unbalanced> mbfini();
+
+// The traps' counters, for `show mbuf` and tests.
+struct MbufTraps {
+    uint64_t foreign_clones;     // headers set aside: a DPDK clone still used their record
+    uint64_t set_aside_now;      // of those, how many still wait for the clone to go
+    uint64_t refused_writes;     // a verb refused to write into shared or read-only storage
+};
+[[nodiscard]] MbufTraps mbuf_traps() noexcept;
+
+// reclaim_set_aside - return the headers whose foreign clones are gone. Any thread; never waits.
+// Returns how many came home. Runs by itself when a zone is empty.
+uint32_t reclaim_set_aside() noexcept;
+
+// alloc_faults_arm - fail the n-th allocation or share from now (1: the next), then the next
+// `more` after it; 0 disarms. For tests, and for ports that inject faults. Any thread.
+void alloc_faults_arm(uint32_t n, uint32_t more = 0) noexcept;
+
+}  // namespace umbuf
