@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// main.cc - one process for all unit tests: EAL without hugepages, devices or rights, then the zones.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+#include "lib/mbuf/zone.h"
+
+int main(int argc, char** argv) {
+    ::testing::InitGoogleTest(&argc, argv);
+    if (GTEST_FLAG_GET(list_tests)) return RUN_ALL_TESTS();
+    // Four lcores, wherever they run: tests need lcore identities, not processors.
+    std::string prefix = "--file-prefix=um_unit_" + std::to_string(getpid());
+    std::vector<std::string> text = {argv[0],      "--no-huge", "-m",          "768",   "--no-pci",
+                                     "--no-telemetry", "--no-shconf", "--log-level=error",
+                                     "--lcores=(0-3)@0-1", prefix};
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2) text[8] = "--lcores=(0-3)@0";
+    std::vector<char*> args;
+    for (std::string& t : text) args.push_back(t.data());
+    if (rte_eal_init(static_cast<int>(args.size()), args.data()) < 0) {
+        std::fprintf(stderr, "unit tests: EAL did not start: %s\n", rte_strerror(rte_errno));
+        return 1;
+    }
+    const umbuf::Status zones = umbuf::mbinit({}, {0});
+    if (!zones) {
+        std::fprintf(stderr, "unit tests: %s\n", zones.error().text.c_str());
+        return 1;
+    }
+    const int failed = RUN_ALL_TESTS();
+    rte_eal_cleanup();
+    return failed;
+}
