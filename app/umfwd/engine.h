@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// engine.h - a forwarding mode: what happens to the packets of a stream.
+//
+// A mode is one file in engines/ that ends in one `const Engine`. Most modes only decide what to do
+// with one packet; they write a `step` and leave bursts, statistics and the three doors (sent, kept,
+// dead) to forward_burst() in burst.h. Copy engines/macswap.cc to start a new one, and add its name
+// to the table in engines.cc.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "app/umfwd/stream.h"
+#include "lib/base/result.h"
+
+namespace umbuf::fwd {
+
+struct Engine {
+    const char* name;     // --forward-mode, set fwd
+    const char* summary;  // one line for help
+    // shares - may send shared or external mbufs: every port keeps FAST_FREE off.
+    bool shares;
+    // sources - makes packets without being sent any: tx_first makes no sense.
+    bool sources;
+    // begin - control thread, before the lcores run. Null: nothing to prepare.
+    Status (*begin)(Stream& stream);
+    // burst - the stream's lcore, over and over. Returns packets handled: 0 means "was idle".
+    uint32_t (*burst)(Stream& stream) noexcept;
+    // end - control thread, after the lcores are quiet; frees what the engine still holds and counts
+    // it as Drop::drained. Null: holds nothing.
+    void (*end)(Stream& stream);
+};
+
+[[nodiscard]] std::span<const Engine* const> engines() noexcept;
+[[nodiscard]] const Engine* find_engine(std::string_view name) noexcept;  // null: no such mode
+
+}  // namespace umbuf::fwd

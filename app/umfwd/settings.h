@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// settings.h - everything a person can choose, with the same names as testpmd's options.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <rte_ether.h>
+
+#include "drivers/net/fault.h"
+#include "lib/base/result.h"
+
+namespace umbuf::fwd {
+
+enum class Topology : uint8_t { paired, chained, loop };
+
+// Fixed at start [I], or changed at the prompt while stopped [s].
+struct Settings {
+    // ---- what to run
+    std::string mode = "io";                   // [s] --forward-mode
+    bool interactive = false;                  // [I] -i
+    bool auto_start = false;                   // [I] --auto-start
+    uint32_t tx_first = 0;                     // [I] --tx-first: bursts sent before forwarding
+    uint32_t stats_period_s = 0;               // [I] --stats-period
+    double seconds = 0;                        // [I] --seconds: stop by itself; 0: never
+    std::vector<std::string> cmdline_files;    // [I] --cmdline-file
+    bool strict = false;                       // [I] --strict: first failing command ends, status 1
+    std::string json_file;                     // [I] --json: final report; "-": standard output
+
+    // ---- which ports and lcores
+    Topology topology = Topology::paired;      // [s] --port-topology
+    std::vector<uint16_t> port_list;           // [s] --portlist / --portmask; empty: all
+    uint32_t nb_cores = 1;                     // [s] --nb-cores
+    std::vector<unsigned> core_list;           // [s] --corelist / --coremask; empty: the first ones
+    uint16_t rxq = 1, txq = 1, rxd = 0, txd = 0;  // [I] --rxq --txq --rxd --txd
+    uint16_t burst = 32;                       // [s] --burst
+    uint32_t mtu = 0;                          // [I] --max-pkt-len minus the Ethernet header
+    uint64_t rss_hf = 0;                       // [I] --rss-ip, --rss-udp, --disable-rss
+    std::map<uint16_t, rte_ether_addr> peers;  // [s] --eth-peer=X,MM:MM:..
+
+    // ---- buffers
+    std::vector<uint32_t> mbuf_sizes;          // [I] --mbuf-size: data room incl. headroom; empty: 2176
+    uint32_t total_num_mbufs = 0;              // [I] --total-num-mbufs; 0: computed from the ports
+    uint32_t mbcache = 250;                    // [I] --mbcache
+    bool numa = true;                          // [I] --no-numa turns it off
+
+    // ---- generator modes
+    std::vector<uint16_t> txpkts = {64};       // [s] --txpkts: segment lengths
+    uint32_t tx_ip_src = 0xC6120001, tx_ip_dst = 0xC6120002;  // [I] --tx-ip: 198.18.0.1,2 (RFC 2544)
+    uint16_t tx_udp_src = 9, tx_udp_dst = 9;   // [I] --tx-udp
+    uint32_t flowgen_flows = 1024;             // [I] --flowgen-flows
+    uint64_t tx_count = 0;                     // [I] --tx-count: packets to make; 0: no limit
+
+    // ---- faults
+    std::string faults;                        // [I] --faults: FaultPlan::parse; empty: none
+};
+
+struct ParsedArgs {
+    Settings settings;
+    bool exit_now = false;  // --help or --version was printed
+};
+
+// parse_args - the part of the command line after "--". Error: which option, which value, what it
+// can be.
+[[nodiscard]] Result<ParsedArgs> parse_args(int argc, char** argv);
+
+// check - do the settings make sense together and with this engine table? Error: which, and why.
+[[nodiscard]] Status check(const Settings& settings);
+
+}  // namespace umbuf::fwd

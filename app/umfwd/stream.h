@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// stream.h - one receive queue and the transmit queue its packets leave by: testpmd's unit of work.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "drivers/net/port.h"
+#include "lib/base/sync.h"
+
+namespace umbuf::fwd {
+
+inline constexpr uint16_t kMaxBurst = 512;  // testpmd's limit
+
+// Every packet that dies in a stream dies under one of these names. `text` is what reports print.
+#define UM_DROPS(X)                                                            \
+    X(tx_full, "tx-full")          /* the transmit queue took no more */       \
+    X(tx_closed, "tx-closed")      /* the port was stopped */                  \
+    X(rx_sink, "rx-sink")          /* mode rxonly: receiving is the purpose */ \
+    X(no_mbuf, "no-mbuf")          /* no mbuf or cluster for a reply or copy */ \
+    X(malformed, "malformed")      /* too short or inconsistent for the mode */ \
+    X(not_handled, "not-handled")  /* a packet that the mode has no use for */ \
+    X(read_only, "read-only")      /* had to be written, could not be made private */ \
+    X(seq_done, "seq-received")    /* mode seqgen: checked and consumed */     \
+    X(drained, "drained")          /* still queued when forwarding stopped */
+
+enum class Drop : uint8_t {
+#define X(id, text) id,
+    UM_DROPS(X)
+#undef X
+    count
+};
+inline constexpr size_t kDrops = static_cast<size_t>(Drop::count);
+[[nodiscard]] const char* name_of(Drop drop) noexcept;
+
+// One writer (the stream's lcore), any readers. Conservation, checked at every halt:
+//      rx + made == tx + sum(drops)      made: packets this stream created (txonly, tee, replies)
+struct StreamStats {
+    sync::Counter rx, tx, made;
+    sync::Counter bad_ip_csum, bad_l4_csum;             // mode csum, testpmd's words
+    std::array<sync::Counter, kDrops> drops;
+    std::array<sync::Counter, kMaxBurst + 1> rx_bursts;  // how many bursts had i packets
+    void drop(Drop why, uint64_t n) noexcept { drops[static_cast<size_t>(why)].add(n); }
+};
+
+// What an engine keeps per stream; made by Engine::begin, freed after Engine::end.
+struct EngineState {
+    virtual ~EngineState() = default;
+};
+
+struct Settings;  // settings.h
+
+// Locks:  I immutable while forwarding   l the stream's lcore
+struct alignas(64) Stream {
+    Port* rx_port;          // [I]
+    Port* tx_port;          // [I]
+    uint16_t rx_queue;      // [I]
+    uint16_t tx_queue;      // [I] the owner lcore's own: two lcores never share one
+    uint16_t burst;         // [I] packets per rx_burst, <= kMaxBurst
+    rte_ether_addr peer;    // [I] --eth-peer of the transmit port
+    const Settings* settings;                // [I]
+    std::vector<Port*> tee_ports;            // [I] mode tee: where the copies go
+    std::unique_ptr<EngineState> state;      // [l]
+    StreamStats stats;                       // [l]
+};
+
+}  // namespace umbuf::fwd

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// port.h - an Ethernet device, from the first look at it to the last packet out of it.
+//
+// A Port wraps one ethdev of any driver. It asks for nothing that it can do without, and keeps a
+// note, one line each, of what it turned off and why.
+//
+// Phases, each asserted by the next (design.md, lifetimes):
+//
+//      configured -> started -> tx open -> rx open          start: left to right
+//      configured <- started <- tx open <- rx open          halt: the exact reverse
+//
+// The two paths, receive and transmit, each hold a function pointer. Null means "the device itself"
+// and costs one predicted test per burst; anything else is a stub or a wrapper:
+//      closed transmit   counts and frees: a packet sent to a stopped port dies under a name
+//      closed receive    returns nothing
+//      faults            drivers/net/fault.h
+// A path is closed by storing the stub and then waiting until every forwarding lcore has passed a
+// quiescent state (Quiesce): from then on nobody is inside the device, and it may be stopped.
+//
+// Threads: configure, start, stop, open and close are for the control thread; rx_burst and tx_burst
+// for the one lcore that owns the queue; counters for anyone.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <rte_ethdev.h>
+
+#include "lib/base/result.h"
+#include "lib/base/sync.h"
+#include "lib/mbuf/mbuf.h"
+#include "lib/mbuf/zone.h"
+
+namespace umbuf {
+
+enum class PortPhase : uint8_t { configured, started, tx_open, rx_open, closed };
+[[nodiscard]] const char* name_of(PortPhase phase) noexcept;
+
+// What the forwarder wants of a port. A port that cannot give a *wish* says so in a note; one that
+// cannot give a *need* is refused with a sentence.
+struct PortConfig {
+    uint16_t rxq = 1, txq = 1;       // need: queues
+    uint16_t rxd = 0, txd = 0;       // wish: descriptors; 0: the driver's own default
+    uint32_t mtu = 0;                // need, unless 0: keep the device's
+    Zone* rx_zone = nullptr;         // need: a packet zone on the port's node
+    bool shared_mbufs = true;        // shared or external mbufs may be sent: FAST_FREE stays off
+    bool multi_seg = true;           // wish: receive (scatter) and send chains
+    bool promiscuous = true;         // wish
+    uint64_t rss_hf = 0;             // wish: RTE_ETH_RSS_*; used with rxq > 1
+    uint64_t rx_offloads = 0;        // wish: RTE_ETH_RX_OFFLOAD_*, for instance checksums
+    uint64_t tx_offloads = 0;        // wish: RTE_ETH_TX_OFFLOAD_*
+};
+
+class Port {
+  public:
+    using RxPath = uint16_t (*)(Port&, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept;
+    using TxPath = uint16_t (*)(Port&, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept;
+    // Quiesce - returns once every lcore that may be inside a path has left it. Given by whoever
+    // runs the lcores; with none running it is empty.
+    using Quiesce = std::function<void()>;
+
+    // configure - device `id` set up with its queues, not started. Error: what the device is, what
+    // was asked, what it can do.
+    static Result<std::unique_ptr<Port>> configure(uint16_t id, const PortConfig& config);
+    ~Port();  // Stops and closes what is still open. No lcore may be inside a path.
+    Port(const Port&) = delete;
+    Port& operator=(const Port&) = delete;
+
+    [[nodiscard]] Status start();                    // configured -> started
+    void open_tx();                                  // started -> tx_open
+    void open_rx();                                  // tx_open -> rx_open
+    void close_rx(const Quiesce& quiesce);           // rx_open -> tx_open
+    void close_tx(const Quiesce& quiesce);           // tx_open -> started
+    [[nodiscard]] Status stop();                     // started -> configured; reclaims sent mbufs
+    // close - configured -> closed. The device is given back to EAL (and, with `detach`, unplugged).
+    [[nodiscard]] Status close(bool detach = false);
+    // halt - from whatever phase back to configured, in order.
+    [[nodiscard]] Status halt(const Quiesce& quiesce);
+
+    // rx_burst - up to n packets. The caller owns what it gets. Whole chains, first mbuf in burst[i].
+    uint16_t rx_burst(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+        const RxPath path = rx_path_.load(sync::acquire);  // pairs with the release in open_rx()
+        if (__builtin_expect(path == nullptr, 1)) return rte_eth_rx_burst(id_, queue, burst, n);
+        return path(*this, queue, burst, n);
+    }
+    // tx_burst - returns how many were taken, from the front; the caller keeps (owns) the rest. A
+    // closed port takes all, frees them and counts them as closed_drops().
+    uint16_t tx_burst(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+        const TxPath path = tx_path_.load(sync::acquire);  // pairs with the release in open_tx()
+        if (__builtin_expect(path == nullptr, 1)) return rte_eth_tx_burst(id_, queue, burst, n);
+        return path(*this, queue, burst, n);
+    }
+    // device_rx, device_tx - the device itself, for wrappers.
+    uint16_t device_rx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept;
+    uint16_t device_tx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept;
+    // wrap - put a wrapper around the device; kept over close and open. Before start(), or quiet.
+    void wrap(RxPath rx, TxPath tx, void* context);
+    [[nodiscard]] void* wrapper_context() const noexcept { return wrapper_context_; }
+
+    [[nodiscard]] uint16_t id() const noexcept { return id_; }
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }      // "0000:00:04.0"
+    [[nodiscard]] const std::string& driver() const noexcept { return driver_; }  // "net_virtio"
+    [[nodiscard]] int socket() const noexcept { return socket_; }                 // NUMA node, >= 0
+    [[nodiscard]] PortPhase phase() const noexcept { return phase_; }
+    [[nodiscard]] const PortConfig& config() const noexcept { return config_; }
+    [[nodiscard]] const rte_ether_addr& mac() const noexcept { return mac_; }
+    [[nodiscard]] bool link_up() const noexcept;   // asked of the device, without waiting
+    [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
+    [[nodiscard]] uint64_t rx_offloads() const noexcept { return rx_offloads_; }  // what is on
+    [[nodiscard]] uint64_t tx_offloads() const noexcept { return tx_offloads_; }
+    [[nodiscard]] bool scatter() const noexcept { return scatter_; }  // chains may arrive
+    [[nodiscard]] uint64_t closed_drops() const noexcept { return closed_drops_.read(); }
+
+  private:
+    Port() = default;
+    static uint16_t closed_rx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
+    static uint16_t closed_tx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
+    static uint16_t scatter_rx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
+
+    // Locks:  I immutable after configure   c control thread   a atomic
+    sync::atomic<RxPath> rx_path_{&Port::closed_rx};  // [a]
+    sync::atomic<TxPath> tx_path_{&Port::closed_tx};  // [a]
+    uint16_t id_ = 0;                                 // [I]
+    bool scatter_ = false;                            // [I]
+    PortPhase phase_ = PortPhase::configured;         // [c]
+    RxPath open_rx_ = nullptr;                        // [c] what rx_path_ is when open
+    TxPath open_tx_ = nullptr;                        // [c]
+    void* wrapper_context_ = nullptr;                 // [c]
+    PortConfig config_;                               // [I]
+    uint64_t rx_offloads_ = 0, tx_offloads_ = 0;      // [I]
+    int socket_ = 0;                                  // [I]
+    rte_ether_addr mac_{};                            // [I]
+    std::string name_, driver_;                       // [I]
+    std::vector<std::string> notes_;                  // [c]
+    sync::Counter closed_drops_;                      // [a] add_shared: any lcore
+};
+
+}  // namespace umbuf
