@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// check.cc - the last words of a program whose invariant broke.
 #include "lib/base/check.h"
 
 #include <execinfo.h>
