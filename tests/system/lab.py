@@ -1,0 +1,455 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# lab.py - what system tests are made of: programs, namespaces, hugepages, counters, captures.
+#
+# A Lab owns everything that it started or made and takes it back in reverse order, however the
+# test ends. Waiting is always for something that a program said or counted, never for a time; the
+# time-outs only keep a broken program from hanging the run.
+import atexit
+import contextlib
+import ctypes
+import fcntl
+import itertools
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
+BUILD = BUILD if BUILD.is_absolute() else ROOT / BUILD
+UMFWD = os.environ.get("UMFWD", str(BUILD / "app" / "umfwd"))
+TESTPMD = os.environ.get("TESTPMD", "dpdk-testpmd")
+PATIENCE_S = 60  # no wait in a healthy run comes near it
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_numbers = itertools.count(1)
+
+
+class LabError(Exception):
+    """One sentence that says what went wrong, then what the program said last."""
+
+
+# ---- waiting
+
+def until(check, what, timeout=PATIENCE_S, watch=()):
+    """Call check() until it returns something true, and return that.
+
+    Fails at once when a program in `watch` dies."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = check()
+        if value:
+            return value
+        for program in watch:
+            program.must_live(what)
+        if time.monotonic() > deadline:
+            last = "\n".join(p.last_words() for p in watch)
+            raise LabError(f"waited {timeout} s in vain for {what}\n{last}".rstrip())
+        time.sleep(0.05)
+
+
+# ---- programs
+
+def _die_with_parent():
+    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: also when we are killed with -9
+
+
+class Program:
+    """A child process whose output goes to a log file and whose input is a pipe."""
+
+    def __init__(self, name, argv, log, cwd=None):
+        self.name = name
+        self.argv = [str(a) for a in argv]
+        self.log = pathlib.Path(log)
+        with open(self.log, "ab") as out:
+            out.write(f"$ {' '.join(self.argv)}\n".encode())
+            out.flush()
+            self._from = out.tell()
+            # A session of its own: Ctrl-C on the terminal is for the lab, which stops its programs
+            # in the right order.
+            self.process = subprocess.Popen(
+                self.argv, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, cwd=cwd,
+                start_new_session=True, preexec_fn=_die_with_parent)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def output(self, since=None):
+        """What the program has printed, from offset `since` of its log."""
+        with open(self.log, "rb") as log:
+            log.seek(self._from if since is None else since)
+            return log.read().decode(errors="replace")
+
+    def mark(self):
+        """Where the output ends now, for output() and wait_for()."""
+        return self.log.stat().st_size
+
+    def last_words(self, n=12):
+        lines = self.output().strip().splitlines()[-n:]
+        return f"the last lines of {self.name} ({self.log}):\n" + "\n".join("  | " + x for x in lines)
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def how_it_ended(self):
+        status = self.process.poll()
+        if status is None:
+            return "still runs"
+        if status < 0:
+            return f"was killed by {signal.Signals(-status).name}"
+        return f"exited with status {status}"
+
+    def must_live(self, doing):
+        if not self.alive():
+            raise LabError(f"{self.name} {self.how_it_ended()} while waiting for {doing}; "
+                           f"{self.last_words()}")
+
+    def wait_for(self, pattern, since=None, timeout=PATIENCE_S):
+        """The first match of a regular expression in what the program prints."""
+        regex = re.compile(pattern, re.MULTILINE)
+        # Read before looking whether it lives: what it said last still counts.
+        def look():
+            alive = self.alive()
+            found = regex.search(self.output(since))
+            if not found and not alive:
+                self.must_live(f"'{pattern}'")
+            return found
+        return until(look, f"{self.name} to print '{pattern}'", timeout, [])
+
+    def type(self, line):
+        """Type one line at the program's prompt."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(line.encode() + b"\n")
+            self.process.stdin.flush()
+
+    def ask(self, line, pattern, timeout=PATIENCE_S):
+        """Type a line and return the match of what must be answered."""
+        here = self.mark()
+        self.type(line)
+        return self.wait_for(pattern, here, timeout)
+
+    def send(self, number):
+        if self.alive():
+            self.process.send_signal(number)
+
+    def wait(self, timeout=PATIENCE_S):
+        """The exit status; negative: the signal that ended it."""
+        with contextlib.suppress(BrokenPipeError, ValueError, OSError):
+            self.process.stdin.close()
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"{self.name} did not end within {timeout} s; {self.last_words()}") from None
+
+    def stop(self, number=signal.SIGINT, timeout=PATIENCE_S):
+        """Ask the program to end in order; returns its exit status."""
+        self.send(number)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"{self.name} did not end within {timeout} s after "
+                           f"{signal.Signals(number).name}; {self.last_words()}") from None
+
+    def end(self):
+        """Whatever it takes. Only ever this child."""
+        if self.alive():
+            self.process.kill()
+        self.process.wait()
+        with contextlib.suppress(OSError, ValueError):
+            self.process.stdin.close()
+
+
+def run(argv, timeout=PATIENCE_S, check=True, cwd=None):
+    """Run a command to its end; its output as text."""
+    argv = [str(a) for a in argv]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=cwd,
+                          stderr=subprocess.STDOUT, timeout=timeout, preexec_fn=_die_with_parent)
+    text = done.stdout.decode(errors="replace")
+    if check and done.returncode != 0:
+        raise LabError(f"'{' '.join(argv)}' failed with status {done.returncode}:\n{text}")
+    return text
+
+
+# ---- namespaces
+
+class Namespace:
+    """A network namespace. Its name holds our pid, so that two runs never meet."""
+
+    def __init__(self, label):
+        self.name = f"um{os.getpid()}{label}"
+        run(["ip", "netns", "add", self.name])
+        self.ip("link", "set", "lo", "up")
+
+    def command(self, *argv):
+        return ["ip", "netns", "exec", self.name, *argv]
+
+    def run(self, *argv, **options):
+        return run(self.command(*argv), **options)
+
+    def ip(self, *argv):
+        return run(["ip", "-n", self.name, *argv])
+
+    def adopt(self, interface, address, mtu=1500):
+        """Take an interface in, without any offload: what the kernel sends is what is on the wire."""
+        run(["ip", "link", "set", interface, "netns", self.name])
+        self.run("ethtool", "-K", interface, "tx", "off", "rx", "off", "tso", "off", "gso", "off",
+                 "gro", "off", check=False)
+        self.ip("link", "set", interface, "mtu", str(mtu))
+        self.ip("addr", "add", address, "dev", interface)
+        self.ip("link", "set", interface, "up")
+
+    def delete(self):
+        run(["ip", "netns", "delete", self.name], check=False)
+
+
+def veth(outer, inner, mtu=1500):
+    """A pair of interfaces; the outer one is for umfwd, so the kernel keeps quiet on it."""
+    run(["ip", "link", "add", outer, "type", "veth", "peer", "name", inner])
+    with contextlib.suppress(OSError):
+        pathlib.Path(f"/proc/sys/net/ipv6/conf/{outer}/disable_ipv6").write_text("1")
+    run(["ethtool", "-K", outer, "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off"],
+        check=False)
+    run(["ip", "link", "set", outer, "mtu", str(mtu)])
+    run(["ip", "link", "set", outer, "up", "promisc", "on"])
+
+
+# ---- memory
+
+HUGE_DIR = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+CLAIMS = pathlib.Path("/run/lock/umbuf-hugepages")
+
+
+class Hugepages:
+    """2 MB pages for as long as the object lives; `pages` is 0 when there are none to be had.
+
+    Only root may reserve. What is already there and claimed by nobody is used as it is; what had to
+    be added is given back. Runs side by side know of each other by a file of claims."""
+
+    def __init__(self, pages):
+        self.pages = 0
+        self._added = 0
+        if not HUGE_DIR.is_dir():
+            return
+        if os.geteuid() != 0:
+            # Without root DPDK cannot use pages that root reserved, unless somebody mounted a
+            # hugetlbfs for the user; --no-huge always works.
+            return
+        with self._claims() as claims:
+            free = int((HUGE_DIR / "free_hugepages").read_text())
+            spoken_for = sum(claims.values())
+            shortfall = pages if spoken_for else max(0, pages - free)
+            before = self._total()
+            if shortfall:
+                self._set_total(before + shortfall)
+            self._added = self._total() - before
+            if self._added < shortfall:
+                self._give_back()
+                return
+            self.pages = pages
+            claims[os.getpid()] = claims.get(os.getpid(), 0) + pages
+        atexit.register(self.release)
+
+    def release(self):
+        if not self.pages:
+            return
+        with self._claims() as claims:
+            left = claims.get(os.getpid(), 0) - self.pages
+            claims.pop(os.getpid(), None)
+            if left > 0:
+                claims[os.getpid()] = left
+            self._give_back()
+        self.pages = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.release()
+
+    def _give_back(self):
+        if self._added:
+            self._set_total(max(0, self._total() - self._added))
+        self._added = 0
+
+    @staticmethod
+    def _total():
+        return int((HUGE_DIR / "nr_hugepages").read_text())
+
+    @staticmethod
+    def _set_total(pages):
+        with contextlib.suppress(OSError):
+            (HUGE_DIR / "nr_hugepages").write_text(str(pages))
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _claims():
+        CLAIMS.parent.mkdir(parents=True, exist_ok=True)
+        with open(CLAIMS, "a+", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            claims = {}
+            for line in file.read().splitlines():
+                pid, pages = map(int, line.split())
+                if os.path.isdir(f"/proc/{pid}"):
+                    claims[pid] = claims.get(pid, 0) + pages
+            yield claims
+            file.seek(0)
+            file.truncate()
+            file.write("".join(f"{pid} {pages}\n" for pid, pages in claims.items()))
+
+
+def huge_is_possible():
+    return os.geteuid() == 0 and HUGE_DIR.is_dir() and \
+        int((HUGE_DIR / "nr_hugepages").read_text()) > 0
+
+
+# ---- the lab itself
+
+class Lab:
+    """Owner of everything that a test starts. Use with `with`, or call close()."""
+
+    def __init__(self, logs=None, huge=None):
+        self._stack = contextlib.ExitStack()
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="umbuf-"))
+        self._stack.callback(shutil.rmtree, self.dir, ignore_errors=True)
+        self.logs = pathlib.Path(logs) if logs else self.dir
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.huge = huge_is_possible() if huge is None else huge
+        self.cpus = sorted(os.sched_getaffinity(0))
+        self.programs = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self._stack.close()
+
+    def path(self, name):
+        return str(self.dir / name)
+
+    def on_close(self, function, *args):
+        self._stack.callback(function, *args)
+
+    def program(self, name, argv, cwd=None):
+        program = Program(name, argv, self.logs / f"{name}.log", cwd)
+        self.programs.append(program)
+        self._stack.callback(program.end)
+        return program
+
+    def namespace(self, label):
+        namespace = Namespace(label)
+        self._stack.callback(namespace.delete)
+        return namespace
+
+    def veth(self, outer, inner, mtu=1500):
+        veth(outer, inner, mtu)
+        self._stack.callback(run, ["ip", "link", "delete", outer], check=False)
+
+    def eal(self, vdevs, cpu=0, huge=None, memory_mb=192):
+        """EAL arguments: main lcore and one worker on one CPU, and a name of our own."""
+        prefix = f"umlab{os.getpid()}n{next(_numbers)}"
+        cpu = self.cpus[cpu % len(self.cpus)]
+        args = ["--lcores", f"0@{cpu},1@{cpu}", "--no-pci", f"--file-prefix={prefix}",
+                "-m", str(memory_mb)]
+        if self.huge if huge is None else huge:
+            args += ["--in-memory", "--single-file-segments"]
+        else:
+            args += ["--no-huge"]
+            self.on_close(_forget_prefix, prefix)
+        for vdev in vdevs:
+            args += ["--vdev", vdev]
+        return args
+
+    def umfwd(self, name, vdevs, app, cpu=0, huge=None, memory_mb=192):
+        return self.program(name, [UMFWD, *self.eal(vdevs, cpu, huge, memory_mb), "--", *app])
+
+    def testpmd(self, name, vdevs, app, cpu=1, huge=None, memory_mb=192):
+        # stdbuf: testpmd prints into a buffer when its output is not a terminal.
+        return self.program(name, ["stdbuf", "-oL", TESTPMD, *self.eal(vdevs, cpu, huge, memory_mb), "--",
+                                   "--total-num-mbufs=16384", "--no-lsc-interrupt", *app])
+
+
+def _forget_prefix(prefix):
+    # --no-huge keeps its run-time files; nobody would ever use them again.
+    for base in ("/var/run/dpdk", os.environ.get("XDG_RUNTIME_DIR", "/tmp") + "/dpdk"):
+        shutil.rmtree(f"{base}/{prefix}", ignore_errors=True)
+
+
+# ---- counters
+
+def load_json(path):
+    """A report that a program wrote. Half a report or none is an error with the path in it."""
+    try:
+        return json.loads(pathlib.Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise LabError(f"no report in {path}: {error}") from None
+
+
+_COUNTER = re.compile(r"([A-Z][A-Za-z0-9-]+):\s*(\d+)")
+_PORT_HEAD = re.compile(r"-+ *Forward statistics for port (\d+) *-+")
+_ALL_HEAD = re.compile(r"\++ *Accumulated forward statistics for all ports *\++")
+_RULE = re.compile(r"^\s*[-+]{20,}\s*$")
+
+
+def forward_statistics(text):
+    """The last block of testpmd's forward statistics: {0: {"RX-packets": n, ...}, ..., "all": {...}}."""
+    result, current = {}, None
+    for line in text.splitlines():
+        head = _PORT_HEAD.search(line)
+        if head:
+            if "all" in result:
+                result = {}  # an earlier stop's block
+            current = result.setdefault(int(head[1]), {})
+        elif _ALL_HEAD.search(line):
+            current = result.setdefault("all", {})
+        elif _RULE.match(line):
+            current = None
+        elif current is not None:
+            current.update({key: int(n) for key, n in _COUNTER.findall(line)})
+    if "all" not in result:
+        raise LabError("no 'Accumulated forward statistics for all ports' in:\n" + text[-2000:])
+    return result
+
+
+def port_stats(program, port=0):
+    """A port's counters as 'show port stats' prints them, in testpmd and in umfwd."""
+    text = program.ask(f"show port stats {port}",
+                       rf"NIC statistics for port {port} +#+\s*\n(?s:.*?)\n\s*#{{20,}}")[0]
+    return {key: int(n) for key, n in _COUNTER.findall(text)}
+
+
+# ---- captures
+
+def read_pcap(path):
+    """The frames of a classic pcap file, in order. A frame that was cut short is an error."""
+    data = pathlib.Path(path).read_bytes()
+    if len(data) < 24:
+        raise LabError(f"{path} is no capture: {len(data)} bytes")
+    magic = struct.unpack("<I", data[:4])[0]
+    order = "<" if magic in (0xA1B2C3D4, 0xA1B23C4D) else ">"
+    frames, at = [], 24
+    while at < len(data):
+        _, _, kept, length = struct.unpack(order + "IIII", data[at:at + 16])
+        if kept != length:
+            raise LabError(f"{path}: frame {len(frames)} has {kept} of {length} bytes")
+        frames.append(data[at + 16:at + 16 + kept])
+        at += 16 + kept
+    return frames
+
+
+def write_pcap(path, frames):
+    with open(path, "wb") as out:
+        out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
+        for i, frame in enumerate(frames):
+            out.write(struct.pack("<IIII", i // 1000, i % 1000 * 1000, len(frame), len(frame)))
+            out.write(frame)

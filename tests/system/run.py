@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# run.py - find the system tests, run those that match, print one line each.
+#
+# usage: /usr/bin/python3 tests/system/run.py [--list] [--tally FILE] [NAME...]
+# A test is named file.sentence; a NAME matches any part of that. Exit status 1: something failed.
+import argparse
+import json
+import os
+import pathlib
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import case  # noqa: E402
+import lab   # noqa: E402
+
+
+def short_name(test):
+    module, _, method = test.id().split(".")
+    return f"{module.removeprefix('test_')}.{method.removeprefix('test_')}"
+
+
+def all_tests(suite):
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from all_tests(item)
+        else:
+            yield item
+
+
+class Lines(unittest.TestResult):
+    """One line per test: ok, FAIL or skip, the time it took, its name."""
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.started = time.monotonic()
+        self.verdict = ("ok", "")
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.verdict = ("FAIL", self.failures[-1][1])
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        # A sentence of ours needs no stack.
+        text = str(err[1]) if isinstance(err[1], lab.LabError) else self.errors[-1][1]
+        self.verdict = ("FAIL", text)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.verdict = ("FAIL", f"{subtest.id()}: {err[1]}")
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.verdict = ("skip", reason)
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        word, text = self.verdict
+        print(f"{word:4} {time.monotonic() - self.started:6.1f} s  system {short_name(test)}"
+              + (f"  ({text})" if word == "skip" else ""), flush=True)
+        if word == "FAIL":
+            print("".join(f"     {line}\n" for line in text.splitlines()), end="")
+            print(f"     logs: {case.LOGS / test.id()}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="umbuf's system tests")
+    parser.add_argument("--list", action="store_true", help="print the names only")
+    parser.add_argument("--tally", help="write {passed, failed, skipped} to this file as JSON")
+    parser.add_argument("names", nargs="*", help="run the tests whose name contains one of these")
+    options = parser.parse_args()
+
+    found = all_tests(unittest.defaultTestLoader.discover(str(pathlib.Path(__file__).parent)))
+    tests = [t for t in found if not options.names or any(n in short_name(t) for n in options.names)]
+    if options.list:
+        print("\n".join(short_name(t) for t in tests))
+        return 0
+
+    result = Lines()
+    # Pages for two processes at a time, for as long as the tests run.
+    with lab.Hugepages(2 * 128) if tests else lab.Hugepages(0):
+        if tests:
+            print(f"seed {case.SEED} (SEED=n repeats a run)", flush=True)
+        unittest.TestSuite(tests).run(result)
+    failed = len(result.failures) + len(result.errors)
+    skipped = len(result.skipped)
+    tally = {"passed": result.testsRun - failed - skipped, "failed": failed, "skipped": skipped}
+    if options.tally:
+        pathlib.Path(options.tally).write_text(json.dumps(tally))
+    else:
+        print(", ".join(f"{n} {word}" for word, n in tally.items()))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
+    sys.exit(main())
