@@ -15,7 +15,8 @@
 
 namespace umbuf {
 
-// Chances are in parts per million of packets (drop .. corrupt) or of bursts (short_tx, no_mbuf, flap).
+// Chances are in parts per million of packets (drop .. corrupt) or of bursts (short_tx, no_mbuf,
+// flap).
 struct FaultPlan {
     uint64_t seed = 1;
     uint32_t drop = 0;       // received packet vanishes (freed, counted)

@@ -13,6 +13,8 @@
 // and costs one predicted test per burst; anything else is a stub or a wrapper:
 //      closed transmit   counts and frees: a packet sent to a stopped port dies under a name
 //      closed receive    returns nothing
+//      scatter receive   marks the later mbufs of a chain (adopt_chain)
+//      guarded transmit  flattens chains that the device cannot send: slow_tx
 //      faults            drivers/net/fault.h
 // A path is closed by storing the stub and then waiting until every forwarding lcore has passed a
 // quiescent state (Quiesce): from then on nobody is inside the device, and it may be stopped.
@@ -28,6 +30,7 @@
 
 #include <rte_ethdev.h>
 
+#include "drivers/net/quirks.h"
 #include "lib/base/result.h"
 #include "lib/base/sync.h"
 #include "lib/mbuf/mbuf.h"
@@ -41,16 +44,16 @@ enum class PortPhase : uint8_t { configured, started, tx_open, rx_open, closed }
 // What the forwarder wants of a port. A port that cannot give a *wish* says so in a note; one that
 // cannot give a *need* is refused with a sentence.
 struct PortConfig {
-    uint16_t rxq = 1, txq = 1;       // need: queues
-    uint16_t rxd = 0, txd = 0;       // wish: descriptors; 0: the driver's own default
-    uint32_t mtu = 0;                // need, unless 0: keep the device's
-    Zone* rx_zone = nullptr;         // need: a packet zone on the port's node
-    bool shared_mbufs = true;        // shared or external mbufs may be sent: FAST_FREE stays off
-    bool multi_seg = true;           // wish: receive (scatter) and send chains
-    bool promiscuous = true;         // wish
-    uint64_t rss_hf = 0;             // wish: RTE_ETH_RSS_*; used with rxq > 1
-    uint64_t rx_offloads = 0;        // wish: RTE_ETH_RX_OFFLOAD_*, for instance checksums
-    uint64_t tx_offloads = 0;        // wish: RTE_ETH_TX_OFFLOAD_*
+    uint16_t rxq = 1, txq = 1;  // need: queues
+    uint16_t rxd = 0, txd = 0;  // wish: descriptors; 0: the driver's own default
+    uint32_t mtu = 0;           // need, unless 0: keep the device's
+    Zone* rx_zone = nullptr;    // need: a packet zone on the port's node
+    bool shared_mbufs = true;   // shared or external mbufs may be sent: FAST_FREE stays off
+    bool multi_seg = true;      // wish: receive (scatter) and send chains
+    bool promiscuous = true;    // wish
+    uint64_t rss_hf = 0;        // wish: RTE_ETH_RSS_*; used with rxq > 1
+    uint64_t rx_offloads = 0;   // wish: RTE_ETH_RX_OFFLOAD_*, for instance checksums
+    uint64_t tx_offloads = 0;   // wish: RTE_ETH_TX_OFFLOAD_*
 };
 
 class Port {
@@ -68,25 +71,32 @@ class Port {
     Port(const Port&) = delete;
     Port& operator=(const Port&) = delete;
 
-    [[nodiscard]] Status start();                    // configured -> started
-    void open_tx();                                  // started -> tx_open
-    void open_rx();                                  // tx_open -> rx_open
-    void close_rx(const Quiesce& quiesce);           // rx_open -> tx_open
-    void close_tx(const Quiesce& quiesce);           // tx_open -> started
-    [[nodiscard]] Status stop();                     // started -> configured; reclaims sent mbufs
-    // close - configured -> closed. The device is given back to EAL (and, with `detach`, unplugged).
+    [[nodiscard]] Status start();           // configured -> started
+    void open_tx();                         // started -> tx_open
+    void open_rx();                         // tx_open -> rx_open
+    void close_rx(const Quiesce& quiesce);  // rx_open -> tx_open
+    void close_tx(const Quiesce& quiesce);  // tx_open -> started
+    [[nodiscard]] Status stop();            // started -> configured; reclaims sent mbufs
+    // close - configured -> closed. The device is given back to EAL (and, with `detach`,
+    // unplugged). A device that keeps packets while it is stopped (net_ring) is drained once more:
+    // close it after the last port that sends to it has stopped.
     [[nodiscard]] Status close(bool detach = false);
-    // halt - from whatever phase back to configured, in order.
+    // halt - from whatever phase back to configured, in order. A device that is gone is a note, not
+    // an error: there is nothing left to stop.
     [[nodiscard]] Status halt(const Quiesce& quiesce);
 
-    // rx_burst - up to n packets. The caller owns what it gets. Whole chains, first mbuf in burst[i].
+    // rx_burst - up to n packets. The caller owns what it gets. Whole chains, first mbuf in
+    // burst[i].
     uint16_t rx_burst(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
         const RxPath path = rx_path_.load(sync::acquire);  // pairs with the release in open_rx()
         if (__builtin_expect(path == nullptr, 1)) return rte_eth_rx_burst(id_, queue, burst, n);
         return path(*this, queue, burst, n);
     }
     // tx_burst - returns how many were taken, from the front; the caller keeps (owns) the rest. A
-    // closed port takes all, frees them and counts them as closed_drops().
+    // closed port takes all, frees them and counts them as closed_drops(). On a port that cannot
+    // send chains, a chain is replaced in burst[] by its flat copy, also when it is then not taken;
+    // one that does not fit one mbuf of the receive zone is taken, freed and counted:
+    // chain_drops().
     uint16_t tx_burst(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
         const TxPath path = tx_path_.load(sync::acquire);  // pairs with the release in open_tx()
         if (__builtin_expect(path == nullptr, 1)) return rte_eth_tx_burst(id_, queue, burst, n);
@@ -106,35 +116,60 @@ class Port {
     [[nodiscard]] PortPhase phase() const noexcept { return phase_; }
     [[nodiscard]] const PortConfig& config() const noexcept { return config_; }
     [[nodiscard]] const rte_ether_addr& mac() const noexcept { return mac_; }
-    [[nodiscard]] bool link_up() const noexcept;   // asked of the device, without waiting
+    [[nodiscard]] bool link_up() const noexcept;  // asked of the device, without waiting
     [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
     [[nodiscard]] uint64_t rx_offloads() const noexcept { return rx_offloads_; }  // what is on
     [[nodiscard]] uint64_t tx_offloads() const noexcept { return tx_offloads_; }
     [[nodiscard]] bool scatter() const noexcept { return scatter_; }  // chains may arrive
+    [[nodiscard]] bool guarded() const noexcept { return guarded_; }  // chains may need flattening
     [[nodiscard]] uint64_t closed_drops() const noexcept { return closed_drops_.read(); }
+    // chain_drops - chains that were neither sendable nor flattenable. flattened: chains copied
+    // flat.
+    [[nodiscard]] uint64_t chain_drops() const noexcept { return chain_drops_.read(); }
+    [[nodiscard]] uint64_t flattened() const noexcept { return flattened_.read(); }
+    // drained - packets that waited in the device's receive queues when it was stopped; freed.
+    [[nodiscard]] uint64_t drained() const noexcept { return drained_.read(); }
 
   private:
+    friend struct PortSetup;  // setup.cc
     Port() = default;
     static uint16_t closed_rx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
     static uint16_t closed_tx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
     static uint16_t scatter_rx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
+    static uint16_t slow_tx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
+    [[nodiscard]] bool sendable(const rte_mbuf* m) const noexcept;
+    [[nodiscard]] rte_mbuf* flatten(rte_mbuf* chain) noexcept;
+    void choose_paths() noexcept;
+    [[nodiscard]] bool present() const noexcept;
+    void note(std::string text);
+    void reclaim_sent();
+    void drain();
+    [[nodiscard]] Status start_device();
+    [[nodiscard]] Status stop_device();
+    [[nodiscard]] Error device_error(int code, const char* what) const;
 
     // Locks:  I immutable after configure   c control thread   a atomic
     sync::atomic<RxPath> rx_path_{&Port::closed_rx};  // [a]
     sync::atomic<TxPath> tx_path_{&Port::closed_tx};  // [a]
     uint16_t id_ = 0;                                 // [I]
-    bool scatter_ = false;                            // [I]
-    PortPhase phase_ = PortPhase::configured;         // [c]
-    RxPath open_rx_ = nullptr;                        // [c] what rx_path_ is when open
-    TxPath open_tx_ = nullptr;                        // [c]
-    void* wrapper_context_ = nullptr;                 // [c]
-    PortConfig config_;                               // [I]
-    uint64_t rx_offloads_ = 0, tx_offloads_ = 0;      // [I]
-    int socket_ = 0;                                  // [I]
-    rte_ether_addr mac_{};                            // [I]
-    std::string name_, driver_;                       // [I]
-    std::vector<std::string> notes_;                  // [c]
-    sync::Counter closed_drops_;                      // [a] add_shared: any lcore
+    bool scatter_ = false, guarded_ = false;          // [I]
+    bool device_running_ = false;                 // [c] may outlive `started`: Quirks::one_start
+    PortPhase phase_ = PortPhase::configured;     // [c]
+    RxPath open_rx_ = nullptr;                    // [c] what rx_path_ is when open
+    TxPath open_tx_ = nullptr;                    // [c]
+    RxPath wrapper_rx_ = nullptr;                 // [c] null: not wrapped
+    TxPath wrapper_tx_ = nullptr;                 // [c]
+    void* wrapper_context_ = nullptr;             // [c]
+    uint32_t chain_segs_ = 0, chain_bytes_ = 0;   // [I] guarded: the chain that can be sent
+    PortConfig config_;                           // [I]
+    uint64_t rx_offloads_ = 0, tx_offloads_ = 0;  // [I]
+    int socket_ = 0;                              // [I]
+    rte_ether_addr mac_{};                        // [I]
+    Quirks quirks_{};                             // [I]
+    std::string name_, driver_;                   // [I]
+    std::vector<std::string> notes_;              // [c]
+    sync::Counter closed_drops_, chain_drops_, flattened_;  // [a] add_shared: any lcore
+    sync::Counter drained_;                                 // [c]
 };
 
 }  // namespace umbuf

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// port.cc - a port's phases and its paths. What it asks of its device is in setup.cc.
+#include "drivers/net/port.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fmt/format.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+
+#include "lib/mbuf/verbs.h"
+
+namespace umbuf {
+
+const char* name_of(PortPhase phase) noexcept {
+    switch (phase) {
+        case PortPhase::configured: return "configured";
+        case PortPhase::started: return "started";
+        case PortPhase::tx_open: return "tx-open";
+        case PortPhase::rx_open: return "rx-open";
+        case PortPhase::closed: return "closed";
+    }
+    return "?";
+}
+
+// ---- the paths ----------------------------------------------------------------------------------
+
+uint16_t Port::closed_rx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept {
+    return 0;
+}
+
+uint16_t Port::closed_tx(Port& port, uint16_t, rte_mbuf** burst, uint16_t n) noexcept {
+    rte_pktmbuf_free_bulk(burst, n);
+    port.closed_drops_.add_shared(n);
+    return n;
+}
+
+uint16_t Port::scatter_rx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+    const uint16_t got = rte_eth_rx_burst(port.id_, queue, burst, n);
+    for (uint16_t i = 0; i < got; ++i)
+        if (__builtin_expect(burst[i]->nb_segs > 1, 0)) adopt_chain(Mbuf::of(burst[i]));
+    return got;
+}
+
+bool Port::sendable(const rte_mbuf* m) const noexcept {
+    return m->nb_segs == 1 || (m->nb_segs <= chain_segs_ && m->pkt_len <= chain_bytes_);
+}
+
+// flatten - the chain's bytes in one mbuf of the receive zone, the chain freed; null, and the chain
+// untouched, when it does not fit or the zone is empty.
+rte_mbuf* Port::flatten(rte_mbuf* chain) noexcept {
+    rte_mempool* pool = config_.rx_zone->pool;
+    if (chain->pkt_len + RTE_PKTMBUF_HEADROOM > rte_pktmbuf_data_room_size(pool)) return nullptr;
+    rte_mbuf* flat = rte_pktmbuf_copy(chain, pool, 0, UINT32_MAX);
+    if (flat == nullptr) return nullptr;
+    // The copy took the chain's flags; its private part is nobody's yet.
+    flat->ol_flags &= ~Mbuf::valid_flag_;
+    rte_pktmbuf_free(chain);
+    flattened_.add_shared(1);
+    return flat;
+}
+
+// Runs of packets that the device can take go to it at once; a chain that cannot be sent at all
+// ends a run and dies, but only when all before it were taken: what is taken is taken from the
+// front.
+uint16_t Port::slow_tx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+    uint16_t done = 0;
+    while (done < n) {
+        uint16_t end = done;
+        for (; end < n; ++end) {
+            if (__builtin_expect(port.sendable(burst[end]), 1)) continue;
+            rte_mbuf* flat = port.flatten(burst[end]);
+            if (flat == nullptr) break;
+            burst[end] = flat;
+        }
+        const auto run = static_cast<uint16_t>(end - done);
+        const uint16_t sent = run == 0 ? run : rte_eth_tx_burst(port.id_, queue, burst + done, run);
+        done = static_cast<uint16_t>(done + sent);
+        if (sent < run || done == n) break;
+        rte_pktmbuf_free(burst[done++]);
+        port.chain_drops_.add_shared(1);
+    }
+    return done;
+}
+
+uint16_t Port::device_rx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+    return scatter_ ? scatter_rx(*this, queue, burst, n) : rte_eth_rx_burst(id_, queue, burst, n);
+}
+
+uint16_t Port::device_tx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+    return guarded_ ? slow_tx(*this, queue, burst, n) : rte_eth_tx_burst(id_, queue, burst, n);
+}
+
+void Port::choose_paths() noexcept {
+    open_rx_ = wrapper_rx_ != nullptr ? wrapper_rx_ : scatter_ ? &Port::scatter_rx : nullptr;
+    open_tx_ = wrapper_tx_ != nullptr ? wrapper_tx_ : guarded_ ? &Port::slow_tx : nullptr;
+}
+
+void Port::wrap(RxPath rx, TxPath tx, void* context) {
+    wrapper_rx_ = rx;
+    wrapper_tx_ = tx;
+    wrapper_context_ = context;
+    choose_paths();
+    // Open and quiet: the lcores pick the wrapper up with their next burst, and its context with
+    // it.
+    if (phase_ == PortPhase::rx_open) rx_path_.store(open_rx_, sync::release);
+    if (phase_ == PortPhase::rx_open || phase_ == PortPhase::tx_open)
+        tx_path_.store(open_tx_, sync::release);
+}
+
+// ---- the phases ---------------------------------------------------------------------------------
+
+Status Port::start() {
+    UM_ASSERT_MSG(phase_ == PortPhase::configured, "port %u is %s", id_, name_of(phase_));
+    if (Status s = start_device(); !s.ok()) return s;
+    phase_ = PortPhase::started;
+    return {};
+}
+
+void Port::open_tx() {
+    UM_ASSERT_MSG(phase_ == PortPhase::started, "port %u is %s", id_, name_of(phase_));
+    tx_path_.store(open_tx_, sync::release);  // pairs with the acquire in tx_burst()
+    phase_ = PortPhase::tx_open;
+}
+
+void Port::open_rx() {
+    UM_ASSERT_MSG(phase_ == PortPhase::tx_open, "port %u is %s", id_, name_of(phase_));
+    rx_path_.store(open_rx_, sync::release);  // pairs with the acquire in rx_burst()
+    phase_ = PortPhase::rx_open;
+}
+
+void Port::close_rx(const Quiesce& quiesce) {
+    UM_ASSERT_MSG(phase_ == PortPhase::rx_open, "port %u is %s", id_, name_of(phase_));
+    rx_path_.store(&Port::closed_rx, sync::release);
+    if (quiesce) quiesce();
+    phase_ = PortPhase::tx_open;
+}
+
+void Port::close_tx(const Quiesce& quiesce) {
+    UM_ASSERT_MSG(phase_ == PortPhase::tx_open, "port %u is %s", id_, name_of(phase_));
+    tx_path_.store(&Port::closed_tx, sync::release);
+    if (quiesce) quiesce();
+    phase_ = PortPhase::started;
+    reclaim_sent();
+}
+
+Status Port::stop() {
+    UM_ASSERT_MSG(phase_ == PortPhase::started, "port %u is %s", id_, name_of(phase_));
+    reclaim_sent();
+    drain();
+    if (!quirks_.one_start)
+        if (Status s = stop_device(); !s.ok()) return s;
+    phase_ = PortPhase::configured;
+    return {};
+}
+
+Status Port::close(bool detach) {
+    UM_ASSERT_MSG(phase_ == PortPhase::configured, "port %u is %s", id_, name_of(phase_));
+    if (!present()) {
+        phase_ = PortPhase::closed;
+        return {};
+    }
+    // Only net_ring takes packets in while it is stopped, and a stopped device must not be polled.
+    if (driver_ == "net_ring" && !device_running_)
+        if (Status s = start_device(); !s.ok()) return s;
+    drain();
+    if (Status s = stop_device(); !s.ok()) return s;
+    rte_eth_dev_info info{};
+    const bool have_info = rte_eth_dev_info_get(id_, &info) == 0;
+    if (const int e = rte_eth_dev_close(id_); e != 0) return device_error(e, "close");
+    phase_ = PortPhase::closed;
+    if (!detach) return {};
+    if (const int e = have_info ? rte_dev_remove(info.device) : -ENODEV; e != 0)
+        return device_error(e, "detach");
+    return {};
+}
+
+Status Port::halt(const Quiesce& quiesce) {
+    if (phase_ == PortPhase::rx_open) close_rx(quiesce);
+    if (phase_ == PortPhase::tx_open) close_tx(quiesce);
+    if (phase_ == PortPhase::started) return stop();
+    return {};
+}
+
+Port::~Port() {
+    if (phase_ == PortPhase::closed) return;
+    // Nobody can act on an error here; what could be undone is undone.
+    if (halt({}).ok()) static_cast<void>(close().ok());
+}
+
+// ---- the device ---------------------------------------------------------------------------------
+
+bool Port::present() const noexcept {
+    return rte_eth_dev_is_valid_port(id_) != 0 && rte_eth_dev_is_removed(id_) == 0;
+}
+
+bool Port::link_up() const noexcept {
+    if (phase_ == PortPhase::closed) return false;
+    rte_eth_link link{};
+    return rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+Status Port::start_device() {
+    if (device_running_) {  // Quirks::one_start: what came while we were closed is too old
+        drain();
+        return {};
+    }
+    if (const int e = rte_eth_dev_start(id_); e != 0) return device_error(e, "start");
+    device_running_ = true;
+    if (!config_.promiscuous) return {};
+    if (const int e = rte_eth_promiscuous_enable(id_); e != 0)
+        note(fmt::format("not promiscuous: {}; the device filters by its own rules",
+                         rte_strerror(-e)));
+    return {};
+}
+
+Status Port::stop_device() {
+    if (!device_running_) return {};
+    if (!present()) {
+        device_running_ = false;
+        note("the device is gone: nothing was left to stop");
+        return {};
+    }
+    if (const int e = rte_eth_dev_stop(id_); e != 0) return device_error(e, "stop");
+    device_running_ = false;
+    return {};
+}
+
+// reclaim_sent - have the device give back what it has sent. Best effort: many drivers cannot be
+// asked, and a peer that does not read keeps what it has; the device frees those when it is closed.
+void Port::reclaim_sent() {
+    if (!device_running_ || !present()) return;
+    for (uint16_t q = 0; q < config_.txq; ++q)
+        for (int tries = 0; tries < 64; ++tries)
+            if (rte_eth_tx_done_cleanup(id_, q, 0) <= 0) break;
+}
+
+// drain - free what waits in the receive queues. Bounded, because a peer may send faster than we
+// read: what comes after is the device's to drop.
+void Port::drain() {
+    if (quirks_.endless || !device_running_ || !present()) return;
+    constexpr uint16_t kBurst = 64;
+    constexpr uint32_t kMost = 1u << 17;
+    rte_mbuf* burst[kBurst];
+    for (uint16_t q = 0; q < config_.rxq; ++q) {
+        for (uint32_t sum = 0; sum < kMost;) {
+            const uint16_t got = rte_eth_rx_burst(id_, q, burst, kBurst);
+            if (got == 0) break;
+            rte_pktmbuf_free_bulk(burst, got);
+            drained_.add(got);
+            sum += got;
+        }
+    }
+}
+
+void Port::note(std::string text) {
+    text = fmt::format("port {} ({}): {}", id_, driver_, text);
+    if (std::find(notes_.begin(), notes_.end(), text) == notes_.end())
+        notes_.push_back(std::move(text));
+}
+
+Error Port::device_error(int code, const char* what) const {
+    const int positive = code < 0 ? -code : code;
+    return {positive, fmt::format("port {} ({}, {}): the driver refused to {} the device: {}", id_,
+                                  name_, driver_, what, rte_strerror(positive))};
+}
+
+}  // namespace umbuf

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// quirks.h - what a driver does that its rte_eth_dev_info does not say.
+//
+// One row per driver that differs; read from the drivers' sources (DPDK 22.11 and 24.11) and held
+// to it by tests/unit/port_test.cc. A driver without a row is believed word for word.
+#pragma once
+#include <cstdint>
+#include <string_view>
+
+#include <rte_ether.h>
+
+namespace umbuf {
+
+inline constexpr uint32_t kNoLimit = 0xffffffff;
+
+struct Quirks {
+    std::string_view driver;
+    // chains_in - may deliver chains although SCATTER is off: the peer chooses the packet's length.
+    bool chains_in;
+    // chain_bytes - sends chains up to this length although it does not offer MULTI_SEGS. 0: it
+    // does not. pcap truncates longer ones (a bounce buffer of its own), hence a limit and not a
+    // flag.
+    uint32_t chain_bytes;
+    // endless - receive never runs dry, so there is nothing to drain.
+    bool endless;
+    // soft_mtu - reports the largest frame as a constant, but takes what its medium takes.
+    bool soft_mtu;
+    // one_start - the device does not survive a stop: af_packet closes its sockets and never opens
+    // them again; pcap starts its files over, which truncates the one it wrote. Such a device keeps
+    // running until it is closed; stop closes our paths only.
+    bool one_start;
+};
+
+inline constexpr Quirks kQuirks[] = {
+    // driver, chains_in, chain_bytes, endless, soft_mtu, one_start
+    {"net_null", false, kNoLimit, true, false, false},
+    {"net_pcap", true, RTE_ETHER_MAX_JUMBO_FRAME_LEN, true, false, true},
+    {"net_vhost", true, 0, false, false, false},
+    {"net_virtio", true, 0, false, false, false},
+    {"net_virtio_user", true, 0, false, false, false},
+    {"net_memif", true, 0, false, true, false},
+    {"net_tap", true, 0, false, true, false},
+    {"net_af_packet", false, 0, false, true, true},
+};
+
+// quirks_of - the driver's row, or the row of a driver without quirks.
+[[nodiscard]] constexpr Quirks quirks_of(std::string_view driver) noexcept {
+    for (const Quirks& row : kQuirks)
+        if (row.driver == driver) return row;
+    return {driver, false, 0, false, false, false};
+}
+
+}  // namespace umbuf
