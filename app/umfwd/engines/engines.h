@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// engines.h - the modes there are, by name of object: what engines.cc puts into its table.
+#pragma once
+#include "app/umfwd/engine.h"
+
+namespace umbuf::fwd {
+
+extern const Engine io_engine, mac_engine, macswap_engine, rxonly_engine, txonly_engine,
+    flowgen_engine, icmpecho_engine, csum_engine, fivetswap_engine, tee_engine, seqgen_engine;
+
+}  // namespace umbuf::fwd
