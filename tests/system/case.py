@@ -76,3 +76,8 @@ class SystemTest(unittest.TestCase):
         """Wait until a program reads commands."""
         program.wait_for(r"^(umfwd|testpmd)> ")
         return program
+
+    def forwarding(self, program):
+        """Wait until a program has started to forward."""
+        program.wait_for(r"packet forwarding - ports=\d+")
+        return program

@@ -66,6 +66,9 @@ class Program:
     def __init__(self, name, argv, log, cwd=None):
         self.name = name
         self.argv = [str(a) for a in argv]
+        if not shutil.which(self.argv[0]):
+            raise LabError(f"there is no program {self.argv[0]}; scripts/build makes umfwd, "
+                           "scripts/deps run test brings the others")
         self.log = pathlib.Path(log)
         with open(self.log, "ab") as out:
             out.write(f"$ {' '.join(self.argv)}\n".encode())
@@ -376,7 +379,8 @@ class Lab:
     def testpmd(self, name, vdevs, app, cpu=1, huge=None, memory_mb=192):
         # stdbuf: testpmd prints into a buffer when its output is not a terminal.
         return self.program(name, ["stdbuf", "-oL", TESTPMD, *self.eal(vdevs, cpu, huge, memory_mb), "--",
-                                   "--total-num-mbufs=16384", "--no-lsc-interrupt", *app])
+                                   "--total-num-mbufs=16384", "--no-lsc-interrupt",
+                                   "--disable-link-check", *app])
 
 
 def _forget_prefix(prefix):
@@ -419,6 +423,14 @@ def forward_statistics(text):
     if "all" not in result:
         raise LabError("no 'Accumulated forward statistics for all ports' in:\n" + text[-2000:])
     return result
+
+
+def stop_forwarding(program):
+    """Type 'stop' and return the forward statistics that it prints."""
+    block = r"Accumulated forward statistics for all ports(?s:.*?)\n\s*\+{20,}"
+    here = program.mark()
+    program.ask("stop", block)
+    return forward_statistics(program.output(here))
 
 
 def port_stats(program, port=0):

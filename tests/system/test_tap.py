@@ -7,7 +7,6 @@ import pathlib
 
 import case
 import joined
-import lab
 
 
 @case.needs_root
@@ -22,16 +21,11 @@ class Tap(joined.Joined):
         self.forwarder = self.umfwd(
             "umfwd", [f"net_tap{i},iface={tag}t{side}" for i, side in enumerate("ab")],
             ["--forward-mode=io", "--auto-start", "--total-num-mbufs=4096"])
-        for side, address in (("a", joined.ADDRESS_A), ("b", joined.ADDRESS_B)):
-            name = f"{tag}t{side}"
-            lab.until(lambda name=name: pathlib.Path(f"/sys/class/net/{name}").exists(),
-                      f"umfwd to make the interface {name}", watch=[self.forwarder])
-            namespace = self.lab.namespace(side)
-            setattr(self, side, namespace)
-            # Not before the forwarder runs: the driver sets the interface up by its name.
+        # Not before the forwarder runs: the driver sets its interfaces up by name.
         self.forwarding(self.forwarder)
-        for side, address in (("a", joined.ADDRESS_A), ("b", joined.ADDRESS_B)):
-            getattr(self, side).adopt(f"{tag}t{side}", f"{address}/24")
+        self.a, self.b = self.lab.namespace("a"), self.lab.namespace("b")
+        self.a.adopt(f"{tag}ta", f"{joined.ADDRESS_A}/24")
+        self.b.adopt(f"{tag}tb", f"{joined.ADDRESS_B}/24")
         self.wait_until_joined()
 
     def test_ping_crosses_the_forwarder(self):
