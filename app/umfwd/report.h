@@ -8,57 +8,85 @@
 #include <vector>
 
 #include "app/umfwd/stream.h"
+#include "drivers/net/fault.h"
 
 namespace umbuf::fwd {
 
 struct StreamReport {
-    uint16_t rx_port, rx_queue, tx_port, tx_queue;
-    unsigned lcore;
-    uint64_t rx, tx, made, bad_ip_csum, bad_l4_csum;
-    std::array<uint64_t, kDrops> drops;
+    uint16_t rx_port = 0, rx_queue = 0, tx_port = 0, tx_queue = 0;
+    unsigned lcore = 0;
+    uint64_t rx = 0, tx = 0, made = 0, bad_ip_csum = 0, bad_l4_csum = 0;
+    std::array<uint64_t, kDrops> drops{};
     std::vector<std::pair<uint16_t, uint64_t>> rx_bursts;  // (packets in the burst, how often), > 0 only
 };
 
-struct PortForward {  // testpmd's block "Forward statistics for port X"
-    uint16_t port;
-    uint64_t rx_packets, rx_dropped, rx_total;  // dropped: the device's imissed; total: the sum
-    uint64_t tx_packets, tx_dropped, tx_total;
-    uint64_t rx_error, rx_nombufs, bad_ip_csum, bad_l4_csum;
+struct PortNic {  // what the device itself counted: testpmd's "NIC statistics"
+    uint64_t rx_packets = 0, rx_missed = 0, rx_bytes = 0, rx_errors = 0, rx_nombuf = 0;
+    uint64_t tx_packets = 0, tx_errors = 0, tx_bytes = 0;
+};
+
+// testpmd's block "Forward statistics for port X".
+//      rx_total = rx_packets + rx_dropped      rx_dropped: the device had no descriptor (imissed)
+//      tx_total = tx_packets + tx_dropped      tx_dropped: queue full, port closed, not sendable
+struct PortForward {
+    uint16_t port = 0;
+    bool forwards = false;  // a stream uses it; if not, only `nic` says anything
+    uint64_t rx_packets = 0, rx_dropped = 0, rx_total = 0;
+    uint64_t tx_packets = 0, tx_dropped = 0, tx_total = 0;
+    uint64_t rx_error = 0, rx_nombufs = 0, bad_ip_csum = 0, bad_l4_csum = 0;
+    uint64_t tx_closed = 0;  // of tx_dropped: sent to the stopped port
+    uint64_t tx_chain = 0;   // of tx_dropped: chains that the device cannot send
+    uint64_t flushed = 0;    // arrived while stopped, freed at the restart; in no other number
+    FaultCounts faults{};    // injected on purpose
+    PortNic nic;             // since the device was started or its counters were cleared
 };
 
 struct LcoreReport {
-    unsigned lcore;
-    int socket;
-    uint64_t busy_cycles, idle_cycles, packets;
+    unsigned lcore = 0;
+    int socket = 0;
+    uint64_t busy_cycles = 0, idle_cycles = 0, packets = 0;
 };
 
 struct ZoneReport {
     std::string name;
-    uint32_t size, total, in_use, expected;
-    uint64_t denied;
+    uint32_t size = 0, total = 0, in_use = 0, expected = 0;
+    uint64_t denied = 0;
 };
 
 struct SeqReport {  // mode seqgen: the sum over its streams
-    bool used;
-    uint64_t sent, received, corrupt, duplicate, reordered, lost;
+    bool used = false;
+    uint64_t sent = 0, received = 0, corrupt = 0, duplicate = 0, reordered = 0, lost = 0;
 };
 
 struct Report {
     std::string mode;
-    double seconds;       // of forwarding
-    uint64_t tsc_hz;
+    double seconds = 0;       // of forwarding
+    uint64_t tsc_hz = 0;
     std::vector<PortForward> ports;
-    PortForward all;      // the accumulated block; port is 0xffff
+    PortForward all;          // the accumulated block; port is 0xffff
     std::vector<StreamReport> streams;
     std::vector<LcoreReport> lcores;
     std::vector<ZoneReport> zones;
     SeqReport seq;
-    bool pools_balanced;      // filled in at halt
-    bool conserved;           // rx + made == tx + drops in every stream
-    double mpps;              // packets sent per second, in millions
-    double cycles_per_packet; // busy cycles / packets
+    bool final = false;           // halted: pools_balanced means something
+    bool pools_balanced = false;
+    bool conserved = true;        // rx + made == tx + drops in every stream; asked when stopped
+    double mpps = 0;              // packets sent per second, in millions
+    double cycles_per_packet = 0; // busy cycles / packets
 };
 
+// summarize - fill in what follows from the rest: totals, the accumulated block, rates, conserved.
+void summarize(Report& report);
+// since - now, minus what had been counted at `base`, which has the same streams and lcores.
+[[nodiscard]] Report since(Report now, const Report& base);
+
+// dropped - by reason, over all streams and ports; the reasons that ports count included.
+[[nodiscard]] std::vector<std::pair<std::string, uint64_t>> drops_by_reason(const Report& report);
+// lost_unaccounted - packets that nobody can name a reason for. 0 is the only good answer.
+[[nodiscard]] uint64_t lost_unaccounted(const Report& report);
+
+// forward_text - only testpmd's blocks, as "show fwd stats all" and "stop" print them.
+[[nodiscard]] std::string forward_text(const Report& report);
 [[nodiscard]] std::string to_text(const Report& report);  // testpmd's words and layout, then ours
 [[nodiscard]] std::string to_json(const Report& report);
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <rte_ether.h>
+#include <rte_ethdev.h>
 
 #include "drivers/net/fault.h"
 #include "lib/base/result.h"
@@ -31,12 +31,14 @@ struct Settings {
     // ---- which ports and lcores
     Topology topology = Topology::paired;      // [s] --port-topology
     std::vector<uint16_t> port_list;           // [s] --portlist / --portmask; empty: all
+    uint16_t nb_ports = 0;                     // [s] --nb-ports: the first n; 0: all
     uint32_t nb_cores = 1;                     // [s] --nb-cores
     std::vector<unsigned> core_list;           // [s] --corelist / --coremask; empty: the first ones
     uint16_t rxq = 1, txq = 1, rxd = 0, txd = 0;  // [I] --rxq --txq --rxd --txd
     uint16_t burst = 32;                       // [s] --burst
-    uint32_t mtu = 0;                          // [I] --max-pkt-len minus the Ethernet header
-    uint64_t rss_hf = 0;                       // [I] --rss-ip, --rss-udp, --disable-rss
+    uint32_t mtu = 0;                          // [I] --max-pkt-len minus Ethernet header and CRC
+    uint64_t rss_hf = RTE_ETH_RSS_IP;          // [I] --rss-ip, --rss-udp, --disable-rss
+    bool flush_rx = true;                      // [s] --no-flush-rx: keep what came while stopped
     std::map<uint16_t, rte_ether_addr> peers;  // [s] --eth-peer=X,MM:MM:..
 
     // ---- buffers
@@ -61,8 +63,8 @@ struct ParsedArgs {
     bool exit_now = false;  // --help or --version was printed
 };
 
-// parse_args - the part of the command line after "--". Error: which option, which value, what it
-// can be.
+// parse_args - the part of the command line after "--"; argv[0] is not looked at. Needs no EAL.
+// Error: which option, which value, what it can be.
 [[nodiscard]] Result<ParsedArgs> parse_args(int argc, char** argv);
 
 // check - do the settings make sense together and with this engine table? Error: which, and why.

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// lane.h - one lcore at work: its streams in turn, until it is told to stop.
+//
+// A lane passes a quiescent state once per turn: then it is inside no port's path and no engine's
+// table. Quiescence is the promise on which ports are stopped and memory is reclaimed (epoch rule
+// Q1: what was unreachable before Lanes::quiesce() is untouched after it).
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <rte_rcu_qsbr.h>
+
+#include "app/umfwd/engine.h"
+#include "app/umfwd/meter.h"
+#include "app/umfwd/on_node.h"
+#include "app/umfwd/stream.h"
+#include "lib/base/result.h"
+#include "lib/base/sync.h"
+
+namespace umbuf::fwd {
+
+// Locks:  I immutable while it runs   a atomic   l the lane's lcore
+struct alignas(64) Lane {
+    unsigned lcore = 0;              // [I]
+    int socket = 0;                  // [I] NUMA node
+    bool polite = false;             // [I] shares its CPU with another lcore: yields when idle
+    const Engine* engine = nullptr;  // [I]
+    rte_rcu_qsbr* epoch = nullptr;   // [I]
+    std::vector<Stream*> streams;    // [I]
+    alignas(64) sync::atomic<bool> stop{false};  // [a] set by the control thread
+    sync::atomic<bool> online{false};            // [a] set by the lane: quiesce() counts on it
+    alignas(64) CycleMeter meter;    // [l] written, [a] read
+    sync::Counter packets;           // [l] written, [a] read
+
+    void run() noexcept;  // the lcore's life, until `stop`
+
+  private:
+    [[nodiscard]] uint32_t turn() noexcept;
+    void idle_turn(uint32_t* idle_turns) noexcept;
+};
+
+// Lanes - the lcores of a run, together. Control thread.
+class Lanes {
+  public:
+    static Result<std::unique_ptr<Lanes>> create();
+    ~Lanes();
+    Lanes(const Lanes&) = delete;
+    Lanes& operator=(const Lanes&) = delete;
+
+    // add - a lane for this lcore, not running. Returns it to be given its streams; null: no memory.
+    [[nodiscard]] Lane* add(unsigned lcore, const Engine* engine);
+    // launch - all of them. Returns when each is online, or the error of the first that was not free.
+    [[nodiscard]] Status launch();
+    // quiesce - returns when every running lane has finished the turn that it is in. No lane: at once.
+    void quiesce() const;
+    // join - stop them all and wait until they are gone. Their numbers stay readable.
+    void join();
+    void clear();  // forget them; none runs
+    [[nodiscard]] bool running() const noexcept { return running_; }
+    [[nodiscard]] const std::vector<NodePtr<Lane>>& list() const noexcept { return lanes_; }
+
+  private:
+    Lanes() = default;
+    rte_rcu_qsbr* epoch_ = nullptr;             // [I]
+    std::vector<NodePtr<Lane>> lanes_;          // [c]
+    bool running_ = false;                      // [c]
+};
+
+// shares_cpu - may this lcore be scheduled on a CPU that another lcore of EAL may use, too?
+[[nodiscard]] bool shares_cpu(unsigned lcore);
+
+}  // namespace umbuf::fwd

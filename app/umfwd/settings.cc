@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// settings.cc - the command line: testpmd's option names, answered with whole sentences.
+#include "app/umfwd/settings.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "app/umfwd/engine.h"
+#include "app/umfwd/say.h"
+
+#ifndef UMBUF_VERSION
+#define UMBUF_VERSION "0"
+#endif
+
+namespace umbuf::fwd {
+
+namespace {
+
+// What a frame has around its MTU: testpmd's --max-pkt-len counts both.
+constexpr uint32_t kFrameOverhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+constexpr uint32_t kMaxPktLen = 9728;
+
+// Bad - thrown inside CLI11's callbacks only, and caught in parse_args().
+struct Bad {
+    std::string text;
+};
+
+[[noreturn]] void bad(const char* option, const std::string& value, const std::string& expected) {
+    throw Bad{fmt::format("{}={}: expected {}", option, value, expected)};
+}
+
+std::vector<std::string> split(const std::string& text, char separator) {
+    std::vector<std::string> parts;
+    size_t from = 0;
+    for (;;) {
+        const size_t at = text.find(separator, from);
+        parts.push_back(text.substr(from, at - from));
+        if (at == std::string::npos) return parts;
+        from = at + 1;
+    }
+}
+
+bool to_number(const std::string& text, int base, uint64_t* out) {
+    const char* end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, *out, base);
+    return error == std::errc{} && at == end && !text.empty();
+}
+
+uint64_t number_in(const char* option, const std::string& text, uint64_t low, uint64_t high) {
+    uint64_t n = 0;
+    if (!to_number(text, 10, &n) || n < low || n > high)
+        bad(option, text, fmt::format("a number from {} to {}", low, high));
+    return n;
+}
+
+uint64_t mask_in(const char* option, const std::string& text) {
+    const bool prefixed = text.starts_with("0x") || text.starts_with("0X");
+    uint64_t mask = 0;
+    if (!to_number(prefixed ? text.substr(2) : text, 16, &mask) || mask == 0)
+        bad(option, text, "a hexadecimal mask with a bit set, such as 0x3");
+    return mask;
+}
+
+template <class T>
+std::vector<T> bits_of(uint64_t mask) {
+    std::vector<T> bits;
+    for (uint32_t i = 0; i < 64; ++i)
+        if ((mask >> i & 1) != 0) bits.push_back(static_cast<T>(i));
+    return bits;
+}
+
+// list_in - "0,2-4" as {0, 2, 3, 4}, each once.
+template <class T>
+std::vector<T> list_in(const char* option, const std::string& text, uint64_t high) {
+    std::vector<T> list;
+    for (const std::string& part : split(text, ',')) {
+        const std::vector<std::string> ends = split(part, '-');
+        uint64_t from = 0, to = 0;
+        if (ends.size() > 2 || !to_number(ends.front(), 10, &from) ||
+            !to_number(ends.back(), 10, &to) || from > to || to > high)
+            bad(option, text, fmt::format("numbers and ranges up to {}, such as 0,2-4", high));
+        for (uint64_t i = from; i <= to; ++i) list.push_back(static_cast<T>(i));
+    }
+    if (std::set<T>(list.begin(), list.end()).size() != list.size())
+        bad(option, text, "each number once");
+    return list;
+}
+
+template <class T>
+std::vector<T> sizes_in(const char* option, const std::string& text, uint64_t low, uint64_t high) {
+    std::vector<T> sizes;
+    for (const std::string& part : split(text, ',')) {
+        uint64_t n = 0;
+        if (!to_number(part, 10, &n) || n < low || n > high)
+            bad(option, text, fmt::format("sizes from {} to {} bytes, separated by commas", low, high));
+        sizes.push_back(static_cast<T>(n));
+    }
+    return sizes;
+}
+
+void peer_in(Settings& s, const std::string& text) {
+    const size_t comma = text.find(',');
+    uint64_t port = 0;
+    rte_ether_addr mac;
+    if (comma == std::string::npos || !to_number(text.substr(0, comma), 10, &port) ||
+        port >= RTE_MAX_ETHPORTS || rte_ether_unformat_addr(text.c_str() + comma + 1, &mac) != 0)
+        bad("--eth-peer", text, "port,address, such as 0,02:00:00:00:00:01");
+    s.peers[static_cast<uint16_t>(port)] = mac;
+}
+
+void tx_ip_in(Settings& s, const std::string& text) {
+    const std::vector<std::string> ends = split(text, ',');
+    in_addr address[2];
+    if (ends.size() != 2 || inet_pton(AF_INET, ends[0].c_str(), &address[0]) != 1 ||
+        inet_pton(AF_INET, ends[1].c_str(), &address[1]) != 1)
+        bad("--tx-ip", text, "two IPv4 addresses, such as 198.18.0.1,198.18.0.2");
+    s.tx_ip_src = ntohl(address[0].s_addr);
+    s.tx_ip_dst = ntohl(address[1].s_addr);
+}
+
+void tx_udp_in(Settings& s, const std::string& text) {
+    const std::vector<std::string> ends = split(text, ',');
+    if (ends.size() > 2) bad("--tx-udp", text, "one or two UDP ports, such as 9,10");
+    s.tx_udp_src = static_cast<uint16_t>(number_in("--tx-udp", ends.front(), 1, 65535));
+    s.tx_udp_dst = static_cast<uint16_t>(number_in("--tx-udp", ends.back(), 1, 65535));
+}
+
+void topology_in(Settings& s, const std::string& text) {
+    if (text == "paired") s.topology = Topology::paired;
+    else if (text == "chained") s.topology = Topology::chained;
+    else if (text == "loop") s.topology = Topology::loop;
+    else bad("--port-topology", text, "paired, chained or loop");
+}
+
+void seconds_in(Settings& s, const std::string& text) {
+    char* end = nullptr;
+    const double seconds = std::strtod(text.c_str(), &end);
+    if (text.empty() || *end != '\0' || !(seconds > 0 && seconds <= 1e9))
+        bad("--seconds", text, "a time in seconds, such as 10 or 0.5");
+    s.seconds = seconds;
+}
+
+std::string mode_names() {
+    std::string names;
+    for (const Engine* engine : engines()) names += (names.empty() ? "" : ", ") + std::string(engine->name);
+    return names;
+}
+
+std::string mode_help() {
+    std::string text = "Forwarding modes (--forward-mode, set fwd):\n";
+    for (const Engine* engine : engines()) text += fmt::format("  {:<10} {}\n", engine->name, engine->summary);
+    return text;
+}
+
+// Parser - the option table over CLI11, and the settings that it fills.
+class Parser {
+  public:
+    Parser();
+    Result<ParsedArgs> run(int argc, char** argv);
+
+  private:
+    using Take = std::function<void(const std::string&)>;
+    void option(const char* name, const Take& take, const char* help);
+    void repeated(const char* name, const Take& take, const char* help);
+    void flag(const char* name, const std::function<void()>& set, const char* help);
+    template <class T>
+    void number(const char* name, T& field, uint64_t low, uint64_t high, const char* help);
+    void running_options();
+    void placing_options();
+    void buffer_options();
+    void generator_options();
+    [[nodiscard]] std::string unknown(const std::string& argument) const;
+
+    CLI::App app_{"Forward packets between ports.", "umfwd [EAL options] --"};
+    Settings settings_;
+    bool nb_cores_given_ = false;
+    bool modes_wanted_ = false;
+};
+
+void Parser::option(const char* name, const Take& take, const char* help) {
+    app_.add_option_function<std::string>(name, take, help)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+void Parser::repeated(const char* name, const Take& take, const char* help) {
+    app_.add_option_function<std::vector<std::string>>(
+            name,
+            [take](const std::vector<std::string>& values) {
+                for (const std::string& value : values) take(value);
+            },
+            help)
+        ->allow_extra_args(false);
+}
+
+void Parser::flag(const char* name, const std::function<void()>& set, const char* help) {
+    app_.add_flag_callback(name, set, help)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+template <class T>
+void Parser::number(const char* name, T& field, uint64_t low, uint64_t high, const char* help) {
+    option(
+        name,
+        [name, &field, low, high](const std::string& text) {
+            field = static_cast<T>(number_in(name, text, low, high));
+        },
+        help);
+}
+
+void Parser::running_options() {
+    Settings& s = settings_;
+    option(
+        "--forward-mode",
+        [this](const std::string& text) {
+            modes_wanted_ |= text == "help";
+            settings_.mode = text;
+        },
+        "forwarding mode; \"help\" lists them");
+    flag("-i,--interactive", [&s] { s.interactive = true; }, "read commands from a prompt");
+    flag("-a,--auto-start", [&s] { s.auto_start = true; }, "start forwarding at once");
+    flag("--tx-first", [&s] { s.tx_first = 1; }, "send one burst from each port before forwarding");
+    number("--stats-period", s.stats_period_s, 1, 86400, "print statistics every N seconds");
+    option("--seconds", [&s](const std::string& text) { seconds_in(s, text); }, "halt after N seconds");
+    repeated(
+        "--cmdline-file", [&s](const std::string& text) { s.cmdline_files.push_back(text); },
+        "run the commands in this file; may be repeated");
+    flag("--strict", [&s] { s.strict = true; }, "end with status 1 at the first command that fails");
+    option("--json", [&s](const std::string& text) { s.json_file = text; },
+           "write the final report to this file; - is standard output");
+    option("--faults", [&s](const std::string& text) { s.faults = text; },
+           "misbehave on purpose, such as seed=7,drop=1000");
+}
+
+void Parser::placing_options() {
+    Settings& s = settings_;
+    option("--port-topology", [&s](const std::string& text) { topology_in(s, text); },
+           "paired, chained or loop");
+    option(
+        "--portlist",
+        [&s](const std::string& text) {
+            s.port_list = list_in<uint16_t>("--portlist", text, RTE_MAX_ETHPORTS - 1);
+        },
+        "ports to forward between, such as 0,2-3");
+    option(
+        "--portmask",
+        [&s](const std::string& text) {
+            s.port_list = bits_of<uint16_t>(mask_in("--portmask", text));
+        },
+        "the same as a hexadecimal mask");
+    number("--nb-ports", s.nb_ports, 1, RTE_MAX_ETHPORTS, "forward between the first N ports");
+    option(
+        "--nb-cores",
+        [this](const std::string& text) {
+            settings_.nb_cores =
+                static_cast<uint32_t>(number_in("--nb-cores", text, 1, RTE_MAX_LCORE - 1));
+            nb_cores_given_ = true;
+        },
+        "lcores that forward");
+    option(
+        "--corelist",
+        [&s](const std::string& text) {
+            s.core_list = list_in<unsigned>("--corelist", text, RTE_MAX_LCORE - 1);
+        },
+        "lcores that forward, by number");
+    option(
+        "--coremask",
+        [&s](const std::string& text) {
+            s.core_list = bits_of<unsigned>(mask_in("--coremask", text));
+        },
+        "the same as a hexadecimal mask");
+    number("--rxq", s.rxq, 1, 1024, "receive queues per port");
+    number("--txq", s.txq, 1, 1024, "transmit queues per port");
+    number("--rxd", s.rxd, 1, 32768, "descriptors per receive queue");
+    number("--txd", s.txd, 1, 32768, "descriptors per transmit queue");
+    number("--burst", s.burst, 1, kMaxBurst, "packets per burst");
+    option(
+        "--max-pkt-len",
+        [&s](const std::string& text) {
+            s.mtu = static_cast<uint32_t>(
+                        number_in("--max-pkt-len", text, RTE_ETHER_MIN_LEN, kMaxPktLen)) -
+                    kFrameOverhead;
+        },
+        "longest frame, with header and CRC");
+    flag("--rss-ip", [&s] { s.rss_hf = RTE_ETH_RSS_IP; }, "spread by IP addresses");
+    flag("--rss-udp", [&s] { s.rss_hf = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP; },
+         "spread by IP addresses and UDP ports");
+    flag("--disable-rss", [&s] { s.rss_hf = 0; }, "do not spread");
+    flag("--no-flush-rx", [&s] { s.flush_rx = false; },
+         "at a restart, keep what arrived while stopped");
+    repeated("--eth-peer", [&s](const std::string& text) { peer_in(s, text); },
+             "port,address: who is at the other end; may be repeated");
+}
+
+void Parser::buffer_options() {
+    Settings& s = settings_;
+    option(
+        "--mbuf-size",
+        [&s](const std::string& text) {
+            s.mbuf_sizes = sizes_in<uint32_t>("--mbuf-size", text, RTE_PKTMBUF_HEADROOM + 64, 65535);
+        },
+        "bytes of a packet's buffer with headroom; several make several pools");
+    number("--total-num-mbufs", s.total_num_mbufs, 256, 1u << 28, "packets per pool");
+    number("--mbcache", s.mbcache, 0, RTE_MEMPOOL_CACHE_MAX_SIZE, "elements kept per lcore");
+    flag("--numa", [&s] { s.numa = true; }, "buffers on the node of their port (default)");
+    flag("--no-numa", [&s] { s.numa = false; }, "all buffers on one node");
+}
+
+void Parser::generator_options() {
+    Settings& s = settings_;
+    option(
+        "--txpkts",
+        [&s](const std::string& text) { s.txpkts = sizes_in<uint16_t>("--txpkts", text, 1, 16384); },
+        "segment lengths of a made packet");
+    option("--tx-ip", [&s](const std::string& text) { tx_ip_in(s, text); }, "source,destination");
+    option("--tx-udp", [&s](const std::string& text) { tx_udp_in(s, text); }, "source[,destination]");
+    number("--flowgen-flows", s.flowgen_flows, 1, INT32_MAX, "flows in mode flowgen");
+    number("--tx-count", s.tx_count, 1, UINT64_MAX, "packets that a generator stream makes");
+}
+
+Parser::Parser() {
+    app_.set_version_flag("--version", "umfwd " UMBUF_VERSION);
+    app_.allow_extras();  // So that the error is ours, and names the nearest option.
+    running_options();
+    placing_options();
+    buffer_options();
+    generator_options();
+}
+
+size_t edit_distance(const std::string& a, const std::string& b) {
+    std::vector<size_t> row(b.size() + 1);
+    for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (size_t i = 1; i <= a.size(); ++i) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.size(); ++j) {
+            const size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
+        }
+    }
+    return row.back();
+}
+
+std::string Parser::unknown(const std::string& argument) const {
+    const std::string typed = argument.substr(0, argument.find('='));
+    if (!typed.starts_with("-"))
+        return fmt::format("'{}' is not an option; options start with --, see --help", argument);
+    std::string nearest;
+    for (const CLI::Option* known : app_.get_options())
+        for (const std::string& name : known->get_lnames()) {
+            const std::string candidate = "--" + name;
+            if (nearest.empty() || edit_distance(typed, candidate) < edit_distance(typed, nearest))
+                nearest = candidate;
+        }
+    return fmt::format("unknown option {}; the nearest that there is: {} (all: --help)", typed, nearest);
+}
+
+Result<ParsedArgs> Parser::run(int argc, char** argv) {
+    try {
+        app_.parse(argc, argv);
+    } catch (const Bad& problem) {
+        return Error{EINVAL, problem.text};
+    } catch (const CLI::CallForHelp&) {
+        say(app_.help());
+        return ParsedArgs{settings_, true};
+    } catch (const CLI::CallForVersion& version) {
+        say(fmt::format("{}\n", version.what()));
+        return ParsedArgs{settings_, true};
+    } catch (const CLI::ParseError& problem) {
+        return Error{EINVAL, fmt::format("{} (see --help)", problem.what())};
+    }
+    if (const std::vector<std::string> rest = app_.remaining(); !rest.empty())
+        return Error{EINVAL, unknown(rest.front())};
+    if (modes_wanted_) {
+        say(mode_help());
+        return ParsedArgs{settings_, true};
+    }
+    if (!settings_.core_list.empty() && !nb_cores_given_)
+        settings_.nb_cores = static_cast<uint32_t>(settings_.core_list.size());
+    if (Status status = check(settings_); !status) return status.error();
+    return ParsedArgs{settings_, false};
+}
+
+Error wrong(std::string text) { return {EINVAL, std::move(text)}; }
+
+Status check_places(const Settings& s) {
+    if (s.nb_cores < 1) return wrong("--nb-cores=0: at least one lcore must forward");
+    if (!s.core_list.empty() && s.nb_cores > s.core_list.size())
+        return wrong(fmt::format("--nb-cores={}: --corelist names only {} lcores", s.nb_cores,
+                                 s.core_list.size()));
+    if (!s.port_list.empty() && s.nb_ports > s.port_list.size())
+        return wrong(fmt::format("--nb-ports={}: --portlist names only {} ports", s.nb_ports,
+                                 s.port_list.size()));
+    if (s.rxq < 1 || s.txq < 1) return wrong("--rxq and --txq: a port needs one queue each way");
+    if (s.burst < 1 || s.burst > kMaxBurst)
+        return wrong(fmt::format("--burst={}: expected 1 to {}", s.burst, kMaxBurst));
+    return {};
+}
+
+Status check_generator(const Settings& s) {
+    uint32_t length = 0;
+    for (const uint16_t segment : s.txpkts) length += segment;
+    if (s.txpkts.empty() || s.txpkts.size() > 32)
+        return wrong("--txpkts: expected 1 to 32 segment lengths");
+    if (length < 14 || length > kMaxPktLen)
+        return wrong(fmt::format("--txpkts: the segments make a packet of {} bytes; expected 14 to {}",
+                                 length, kMaxPktLen));
+    return {};
+}
+
+}  // namespace
+
+Result<ParsedArgs> parse_args(int argc, char** argv) { return Parser().run(argc, argv); }
+
+Status check(const Settings& s) {
+    const Engine* engine = find_engine(s.mode);
+    if (engine == nullptr)
+        return wrong(fmt::format("--forward-mode={}: expected one of {}", s.mode, mode_names()));
+    if (engine->sources && s.tx_first > 0)
+        return wrong(fmt::format("--tx-first: mode {} makes its own packets; leave the option out", s.mode));
+    if (!s.faults.empty()) {
+        const Result<FaultPlan> plan = FaultPlan::parse(s.faults);
+        if (!plan) return wrong(fmt::format("--faults={}: {}", s.faults, plan.error().text));
+    }
+    if (Status status = check_places(s); !status) return status;
+    return check_generator(s);
+}
+
+}  // namespace umbuf::fwd

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// topology.cc - the plan of streams and lcores.
+#include "app/umfwd/topology.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace umbuf::fwd {
+
+namespace {
+
+bool is_tee(const Settings& settings) { return settings.mode == "tee"; }
+
+size_t partner(Topology topology, size_t i, size_t n) {
+    switch (topology) {
+    case Topology::paired: return (i ^ 1) < n ? i ^ 1 : i;
+    case Topology::chained: return (i + 1) % n;
+    case Topology::loop: return i;
+    }
+    return i;
+}
+
+// others - every port but this one; a port alone copies to itself.
+std::vector<uint16_t> others(const std::vector<uint16_t>& ports, uint16_t self) {
+    std::vector<uint16_t> list;
+    std::copy_if(ports.begin(), ports.end(), std::back_inserter(list),
+                 [self](uint16_t port) { return port != self; });
+    return list.empty() ? std::vector<uint16_t>{self} : list;
+}
+
+// deal - n streams to `lanes` lcores in runs, like testpmd: the last lanes take the remainder.
+std::vector<size_t> deal(size_t n, size_t lanes) {
+    const size_t each = n / lanes, longer = n % lanes;
+    std::vector<size_t> lane_of;
+    for (size_t lane = 0; lane < lanes; ++lane)
+        lane_of.insert(lane_of.end(), each + (lane >= lanes - longer ? 1 : 0), lane);
+    return lane_of;
+}
+
+std::string how_to_get_more() {
+    return "give EAL more, the first of them only controls: -l 0-2, or --lcores '0@0,1@0,2@1' to put "
+           "several on one CPU";
+}
+
+void assert_queues_unshared(const Plan& plan) {  // T2
+    std::map<std::pair<uint16_t, uint16_t>, size_t> owner;
+    const auto claim = [&owner](uint16_t port, const PlannedStream& s) {
+        const auto [at, fresh] = owner.try_emplace({port, s.tx_queue}, s.lane);
+        UM_ASSERT_MSG(fresh || at->second == s.lane, "transmit queue %u of port %u has two lcores",
+                      s.tx_queue, port);
+    };
+    for (const PlannedStream& stream : plan.streams) {
+        claim(stream.tx_port, stream);
+        for (const uint16_t port : stream.tee) claim(port, stream);
+    }
+}
+
+}  // namespace
+
+uint16_t queues_wanted(const Settings& settings) {
+    const uint32_t by_lane = is_tee(settings) ? settings.nb_cores : 1;
+    return static_cast<uint16_t>(
+        std::max({uint32_t{settings.txq}, uint32_t{settings.rxq}, by_lane}));
+}
+
+Result<std::vector<uint16_t>> choose_ports(const Settings& settings,
+                                           const std::vector<uint16_t>& usable) {
+    if (usable.empty())
+        return Error{ENODEV, "no port can forward: give EAL a device (-a 0000:00:04.0, --vdev "
+                             "net_null0), or 'port attach' and 'port start' one"};
+    std::vector<uint16_t> chosen = usable;
+    if (!settings.port_list.empty()) {
+        for (const uint16_t port : settings.port_list)
+            if (std::find(usable.begin(), usable.end(), port) == usable.end())
+                return Error{ENODEV, fmt::format("--portlist: port {} is not there or not started; the "
+                                                 "ports that are: {}",
+                                                 port, fmt::join(usable, ", "))};
+        chosen = settings.port_list;
+    }
+    if (settings.nb_ports > chosen.size())
+        return Error{ENODEV, fmt::format("--nb-ports={}: only {} can forward", settings.nb_ports,
+                                         chosen.size())};
+    if (settings.nb_ports > 0) chosen.resize(settings.nb_ports);
+    return chosen;
+}
+
+Result<std::vector<unsigned>> choose_lcores(const Settings& settings,
+                                            const std::vector<unsigned>& workers) {
+    std::vector<unsigned> chosen = workers;
+    if (!settings.core_list.empty()) {
+        for (const unsigned lcore : settings.core_list)
+            if (std::find(workers.begin(), workers.end(), lcore) == workers.end())
+                return Error{EINVAL, fmt::format("--corelist: lcore {} does not exist or is the main "
+                                                 "one; {}",
+                                                 lcore, how_to_get_more())};
+        chosen = settings.core_list;
+    }
+    if (settings.nb_cores > chosen.size())
+        return Error{EINVAL, fmt::format("--nb-cores={}: EAL has only {} lcores that may forward; {}",
+                                         settings.nb_cores, chosen.size(), how_to_get_more())};
+    chosen.resize(settings.nb_cores);
+    return chosen;
+}
+
+Result<Plan> plan_streams(const Settings& settings, const std::vector<uint16_t>& ports,
+                          const std::vector<unsigned>& lcores, uint16_t txq) {
+    UM_ASSERT(!ports.empty() && !lcores.empty());
+    const size_t n = ports.size() * settings.rxq;
+    const size_t lanes = std::min(n, lcores.size());
+    const size_t need = is_tee(settings) ? lanes : settings.rxq;
+    if (txq < need)
+        return Error{EINVAL,
+                     fmt::format("mode {} needs {} transmit queues on each port, one for each lcore or "
+                                 "receive queue, and they have {}: start again with --txq={}",
+                                 settings.mode, need, txq, need)};
+    Plan plan;
+    plan.lcores.assign(lcores.begin(), lcores.begin() + static_cast<ptrdiff_t>(lanes));
+    const std::vector<size_t> lane_of = deal(n, lanes);
+    for (uint16_t queue = 0; queue < settings.rxq; ++queue) {
+        for (size_t i = 0; i < ports.size(); ++i) {  // T1
+            const size_t lane = lane_of[plan.streams.size()];
+            PlannedStream stream{.rx_port = ports[i],
+                                 .rx_queue = queue,
+                                 .tx_port = ports[partner(settings.topology, i, ports.size())],
+                                 .tx_queue = is_tee(settings) ? static_cast<uint16_t>(lane) : queue,
+                                 .lane = lane,
+                                 .tee = {}};
+            if (is_tee(settings)) stream.tee = others(ports, stream.rx_port);
+            plan.streams.push_back(std::move(stream));
+        }
+    }
+    if (settings.topology == Topology::paired && ports.size() % 2 != 0)
+        plan.notes.push_back(fmt::format(
+            "Warning! port-topology=paired and odd forward ports number, the last port (port {}) "
+            "will pair with itself.", ports.back()));
+    if (lanes < lcores.size())
+        plan.notes.push_back(fmt::format("{} lcores for {} streams: {} stay unused.", lcores.size(), n,
+                                         lcores.size() - lanes));
+    assert_queues_unshared(plan);
+    return plan;
+}
+
+}  // namespace umbuf::fwd

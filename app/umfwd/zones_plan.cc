@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// zones_plan.cc - the sums behind the pools' sizes.
+#include "app/umfwd/zones_plan.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace umbuf::fwd {
+
+namespace {
+
+// Descriptors of a queue whose driver chooses: the largest default among the drivers we know.
+constexpr uint32_t kDefaultDescriptors = 1024;
+// Ports that may be attached later and share the pools.
+constexpr uint32_t kSparePorts = 2;
+// A software port (net_ring, memif, vhost) holds packets in its ring besides the descriptors.
+constexpr uint32_t kSoftRing = 1024;
+
+uint64_t ports(const ZoneInput& in) { return uint64_t{in.ports} + kSparePorts; }
+uint64_t descriptors(uint16_t wanted) { return wanted == 0 ? kDefaultDescriptors : wanted; }
+
+// DPDK lets a cache grow to one and a half times its size before it gives elements back.
+uint64_t caches(const ZoneInput& in) { return uint64_t{in.lcores} * (in.cache + in.cache / 2); }
+
+// What waits to be sent, on every port, whoever received or made it.
+Term transmit_rings(const ZoneInput& in) {
+    return {"transmit descriptors", ports(in) * in.txq * descriptors(in.txd)};
+}
+Term soft_rings(const ZoneInput& in) {
+    return {"rings of software ports", ports(in) * in.txq * kSoftRing};
+}
+// A burst received and the burst that it becomes, on every lcore.
+Term in_hand(const ZoneInput& in) {
+    return {"bursts in hand", uint64_t{in.lcores} * in.burst * 2};
+}
+Term cached(const ZoneInput& in) { return {"caches of lcores", caches(in)}; }
+
+}  // namespace
+
+std::vector<Term> packet_terms(const ZoneInput& in) {
+    return {{"receive descriptors", ports(in) * in.rxq * descriptors(in.rxd)},
+            transmit_rings(in), soft_rings(in), in_hand(in), cached(in)};
+}
+
+// Headers of copies wait wherever their packet can wait; a burst may fan out to every port.
+std::vector<Term> header_terms(const ZoneInput& in) {
+    return {transmit_rings(in), soft_rings(in),
+            {"bursts fanning out", uint64_t{in.lcores} * in.burst * ports(in)}, cached(in)};
+}
+
+// 2k clusters are for packets that are made here, and for private copies of shared ones.
+std::vector<Term> cluster_terms(const ZoneInput& in) {
+    return {transmit_rings(in), soft_rings(in), in_hand(in), cached(in)};
+}
+
+uint32_t sum(const std::vector<Term>& terms) {
+    uint64_t n = 0;
+    for (const Term& term : terms) n += term.n;
+    return static_cast<uint32_t>(std::min<uint64_t>(n, UINT32_MAX));
+}
+
+std::string to_text(const std::vector<Term>& terms) {
+    std::string text;
+    for (const Term& term : terms)
+        text += fmt::format("{}{} ({})", text.empty() ? "" : " + ", term.what, term.n);
+    return text;
+}
+
+uint32_t cache_of(uint32_t wanted, uint32_t n) {
+    return std::min({wanted, uint32_t{RTE_MEMPOOL_CACHE_MAX_SIZE}, n * 2 / 3});
+}
+
+ZoneConfig zone_config(const ZoneInput& in) {
+    ZoneConfig config;
+    config.cache = in.cache;
+    config.mbufs = sum(header_terms(in));
+    config.clusters[0] = sum(cluster_terms(in));
+    // Jumbo clusters carry pulled-up or copied jumbo packets, which are in hand, not in rings, when
+    // they are made one at a time. Each lcore's cache comes on top, or one lcore could hoard them.
+    const uint32_t jumbo = static_cast<uint32_t>(in_hand(in).n + caches(in));
+    for (uint8_t i = 1; i < kClusterZones; ++i) config.clusters[i] = jumbo;
+    config.controls = jumbo;
+    return config;
+}
+
+std::vector<uint32_t> data_rooms(const Settings& settings) {
+    std::vector<uint32_t> rooms;
+    for (const uint32_t size : settings.mbuf_sizes) rooms.push_back(size - RTE_PKTMBUF_HEADROOM);
+    if (rooms.empty()) rooms.push_back(RTE_MBUF_DEFAULT_DATAROOM);
+    std::sort(rooms.begin(), rooms.end());
+    rooms.erase(std::unique(rooms.begin(), rooms.end()), rooms.end());
+    return rooms;
+}
+
+uint32_t room_for(const std::vector<uint32_t>& rooms, uint32_t mtu) {
+    UM_ASSERT(!rooms.empty());
+    const uint32_t frame = mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + 2 * RTE_VLAN_HLEN;
+    for (const uint32_t room : rooms)
+        if (room >= frame) return room;
+    return rooms.back();
+}
+
+}  // namespace umbuf::fwd

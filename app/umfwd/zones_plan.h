@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// zones_plan.h - how many mbufs a set-up can hold at once: a sum of named terms.
+//
+// A pool that is too small shows up as silent receive drops long after the start, so each place
+// where a packet can wait has a term of its own; nothing is rounded up "to be safe".
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "app/umfwd/settings.h"
+#include "lib/base/result.h"
+#include "lib/mbuf/zone.h"
+
+namespace umbuf::fwd {
+
+struct ZoneInput {  // what the sum is made from
+    uint32_t ports = 0;         // there now
+    uint32_t lcores = 1;        // that EAL has, the main one included: all keep caches
+    uint16_t rxq = 1, txq = 1;  // per port
+    uint16_t rxd = 0, txd = 0;  // per queue; 0: the driver's default is not known yet
+    uint16_t burst = 32;
+    uint32_t cache = 250;
+};
+
+struct Term {
+    const char* what;
+    uint64_t n;
+};
+
+[[nodiscard]] std::vector<Term> packet_terms(const ZoneInput& in);   // one receive pool
+[[nodiscard]] std::vector<Term> header_terms(const ZoneInput& in);   // the mbuf zone
+[[nodiscard]] std::vector<Term> cluster_terms(const ZoneInput& in);  // the 2k clusters
+[[nodiscard]] uint32_t sum(const std::vector<Term>& terms);
+[[nodiscard]] std::string to_text(const std::vector<Term>& terms);   // "a (1024) + b (512)"
+
+[[nodiscard]] ZoneConfig zone_config(const ZoneInput& in);
+// cache_of - the per-lcore cache for a pool of n: DPDK refuses one that could swallow the pool.
+[[nodiscard]] uint32_t cache_of(uint32_t wanted, uint32_t n);
+
+// Rooms - the data rooms (bytes behind the headroom) that --mbuf-size asks for, ascending.
+[[nodiscard]] std::vector<uint32_t> data_rooms(const Settings& settings);
+// room_for - the smallest room that holds a frame of this MTU whole; the largest when none does.
+[[nodiscard]] uint32_t room_for(const std::vector<uint32_t>& rooms, uint32_t mtu);
+
+}  // namespace umbuf::fwd
