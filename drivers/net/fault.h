@@ -4,7 +4,8 @@
 // For tests and for people who want to see what their set-up does with a bad link. Each queue draws
 // from its own generator (seed, port, queue), so a run is repeated by repeating its seed.
 // Every packet that a fault kills or makes is counted here, under the fault's name: what a receiver
-// misses is sent - drops, exactly.
+// misses is sent - drops, exactly. A fault that could not be done (no room in the burst for a
+// duplicate, storage that somebody shares) is not counted.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -22,10 +23,12 @@ struct FaultPlan {
     uint32_t drop = 0;       // received packet vanishes (freed, counted)
     uint32_t duplicate = 0;  // received packet arrives twice (the second a deep copy)
     uint32_t reorder = 0;    // received packet changes place with the next of its burst
-    uint32_t corrupt = 0;    // one bit of the payload flips; never in storage that somebody shares
-    uint32_t short_tx = 0;   // the device takes only part of the burst
-    uint32_t no_mbuf = 0;    // the next allocation of this lcore fails
-    uint32_t flap = 0;       // receive and transmit do nothing for the next 100 bursts
+    // one bit flips, behind the first 42 bytes (Ethernet, IPv4, UDP) when there is anything behind
+    // them; never in storage that somebody shares
+    uint32_t corrupt = 0;
+    uint32_t short_tx = 0;  // the device takes only part of the burst
+    uint32_t no_mbuf = 0;   // the next allocation fails (alloc_faults_arm); of any lcore
+    uint32_t flap = 0;      // both directions of the queue do nothing for their next 100 bursts
 
     // parse - "seed=7,drop=1000,short_tx=20000". Error: which key or value, and the keys there are.
     static Result<FaultPlan> parse(const std::string& text);
@@ -36,10 +39,12 @@ struct FaultCounts {
     uint64_t drop, duplicate, reorder, corrupt, short_tx, no_mbuf, flap;
 };
 
-class FaultPort {  // Lives longer than the Port's use of it.
+class FaultPort {  // Lives longer than the Port is open.
   public:
-    FaultPort(Port& port, const FaultPlan& plan);  // wraps; the port is not started yet
+    FaultPort(Port& port, const FaultPlan& plan);  // wraps; the port is not started, or quiet
     ~FaultPort();
+    FaultPort(const FaultPort&) = delete;
+    FaultPort& operator=(const FaultPort&) = delete;
     [[nodiscard]] FaultCounts counts() const noexcept;
     [[nodiscard]] const FaultPlan& plan() const noexcept;
 

@@ -120,7 +120,7 @@ class Port {
     [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
     [[nodiscard]] uint64_t rx_offloads() const noexcept { return rx_offloads_; }  // what is on
     [[nodiscard]] uint64_t tx_offloads() const noexcept { return tx_offloads_; }
-    [[nodiscard]] bool scatter() const noexcept { return scatter_; }  // chains may arrive
+    [[nodiscard]] bool scatter() const noexcept { return scatter_; }  // chains arrive unmarked
     [[nodiscard]] bool guarded() const noexcept { return guarded_; }  // chains may need flattening
     [[nodiscard]] uint64_t closed_drops() const noexcept { return closed_drops_.read(); }
     // chain_drops - chains that were neither sendable nor flattenable. flattened: chains copied

@@ -15,8 +15,11 @@ inline constexpr uint32_t kNoLimit = 0xffffffff;
 
 struct Quirks {
     std::string_view driver;
-    // chains_in - may deliver chains although SCATTER is off: the peer chooses the packet's length.
-    bool chains_in;
+    // chains - which received chains are to be marked (adopt_chain). by_scatter: what SCATTER
+    // makes. always: also without it, because the peer chooses the packet's length. never: mbufs
+    // arrive as they were sent, marked by whoever made them, and not all of them from a packet
+    // zone.
+    enum Chains : uint8_t { by_scatter, always, never } chains;
     // chain_bytes - sends chains up to this length although it does not offer MULTI_SEGS. 0: it
     // does not. pcap truncates longer ones (a bounce buffer of its own), hence a limit and not a
     // flag.
@@ -32,22 +35,23 @@ struct Quirks {
 };
 
 inline constexpr Quirks kQuirks[] = {
-    // driver, chains_in, chain_bytes, endless, soft_mtu, one_start
-    {"net_null", false, kNoLimit, true, false, false},
-    {"net_pcap", true, RTE_ETHER_MAX_JUMBO_FRAME_LEN, true, false, true},
-    {"net_vhost", true, 0, false, false, false},
-    {"net_virtio", true, 0, false, false, false},
-    {"net_virtio_user", true, 0, false, false, false},
-    {"net_memif", true, 0, false, true, false},
-    {"net_tap", true, 0, false, true, false},
-    {"net_af_packet", false, 0, false, true, true},
+    // driver, chains, chain_bytes, endless, soft_mtu, one_start
+    {"net_ring", Quirks::never, 0, false, false, false},
+    {"net_null", Quirks::by_scatter, kNoLimit, true, false, false},
+    {"net_pcap", Quirks::always, RTE_ETHER_MAX_JUMBO_FRAME_LEN, true, false, true},
+    {"net_vhost", Quirks::always, 0, false, false, false},
+    {"net_virtio", Quirks::always, 0, false, false, false},
+    {"net_virtio_user", Quirks::always, 0, false, false, false},
+    {"net_memif", Quirks::always, 0, false, true, false},
+    {"net_tap", Quirks::always, 0, false, true, false},
+    {"net_af_packet", Quirks::by_scatter, 0, false, true, true},
 };
 
 // quirks_of - the driver's row, or the row of a driver without quirks.
 [[nodiscard]] constexpr Quirks quirks_of(std::string_view driver) noexcept {
     for (const Quirks& row : kQuirks)
         if (row.driver == driver) return row;
-    return {driver, false, 0, false, false, false};
+    return {driver, Quirks::by_scatter, 0, false, false, false};
 }
 
 }  // namespace umbuf

@@ -177,13 +177,15 @@ void PortSetup::choose_receive() {
                 room);
         else if ((info.rx_offload_capa & kScatter) != 0)
             conf.rxmode.offloads |= kScatter;
-        else if (!port->quirks_.chains_in)
+        else if (port->quirks_.chains != Quirks::always)
             note(
                 "frames above {} bytes are not received: an mbuf holds no more and the device does "
                 "not scatter; raise --mbuf-size to {}",
                 room, frame + RTE_PKTMBUF_HEADROOM);
     }
-    port->scatter_ = port->quirks_.chains_in || (conf.rxmode.offloads & kScatter) != 0;
+    port->scatter_ =
+        port->quirks_.chains == Quirks::always ||
+        (port->quirks_.chains == Quirks::by_scatter && (conf.rxmode.offloads & kScatter) != 0);
 }
 
 // The one place that decides about MBUF_FAST_FREE. With it a driver returns mbufs to the first
