@@ -6,12 +6,13 @@
 //      {"set burst <n:u16>", "packets per burst, 1-512", &set_burst}
 //      {"port (start|stop) <port:u16|all>", "...", &port_start_stop}
 //
-// A word stands for itself; (a|b) is one of them; <name:type> is a value: u16, u32, str, mac, or
-// u16|all; the last word may be [optional words]. The grammar is compiled to cmdline tokens once,
-// so that completion, history and "help" come from the library.
+// A word stands for itself; (a|b) is one of them; <name:type> is a value: u16, u32, u64, str, mac,
+// or u16|all; the end may be [optional words], also [one [inside the other]]. grammar.h reads it;
+// the shapes become cmdline tokens once, so that completion, history and '?' come from the library.
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,13 +26,14 @@ namespace umbuf::fwd {
 class Forwarder;
 
 // The values of one command line, by the names in its grammar. A choice (a|b) is named by position:
-// word(0) is the first choice.
+// word(0) is the first choice. Asking for what the grammar does not have, or for an optional value
+// that was not typed, is a bug, and dies.
 struct Args {
-    [[nodiscard]] uint64_t number(std::string_view name) const;      // dies: no such name in the grammar
+    [[nodiscard]] uint64_t number(std::string_view name) const;
     [[nodiscard]] bool is_all(std::string_view name) const;          // <x:u16|all> was "all"
     [[nodiscard]] const std::string& text(std::string_view name) const;
     [[nodiscard]] const std::string& word(size_t i) const;
-    [[nodiscard]] bool given(std::string_view name) const;           // an optional value was typed
+    [[nodiscard]] bool given(std::string_view name) const;           // an optional word was typed
     std::vector<std::pair<std::string, std::string>> values;         // as typed
     std::vector<std::string> words;
 };
@@ -46,10 +48,18 @@ struct Command {
 
 [[nodiscard]] std::span<const Command> commands() noexcept;  // commands.cc
 
+struct ShownStats {
+    uint64_t tsc = 0, rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;
+};
+
 struct Session {
     Forwarder* forwarder = nullptr;
     bool quit = false;
     std::function<void(const std::string&)> print;  // where a command's output goes
+    // load - run a file with the strictness that is in force. Set by the Prompt.
+    std::function<Status(const std::string& path)> load;
+    // What `show port stats` printed last, by port, for the rates since then.
+    std::map<uint16_t, ShownStats> shown;
 };
 
 class Prompt {
@@ -64,8 +74,12 @@ class Prompt {
     // is returned with file and line; else errors are printed and the rest runs (as testpmd does).
     [[nodiscard]] Status run_file(const std::string& path, bool strict);
     // interact - read commands from standard input until quit, end of input, or `stop_fd` is
-    // readable (signals). `tick` runs about ten times a second. Terminal or pipe.
+    // readable (signals; -1: none). `tick` runs about ten times a second. On a terminal a failing
+    // command is printed and the next one read; in a pipe, strict returns the first error.
     [[nodiscard]] Status interact(int stop_fd, const std::function<void()>& tick, bool strict);
+
+    Prompt(const Prompt&) = delete;
+    Prompt& operator=(const Prompt&) = delete;
 
   private:
     struct Impl;
