@@ -5,19 +5,19 @@
 # A test is named file.sentence; a NAME matches any part of that. Exit status 1: something failed.
 import argparse
 import json
-import os
 import pathlib
 import sys
 import time
 import unittest
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import case  # noqa: E402
 import lab   # noqa: E402
 
 
 def short_name(test):
-    module, _, method = test.id().split(".")
+    module, *_, method = test.id().split(".")
     return f"{module.removeprefix('test_')}.{method.removeprefix('test_')}"
 
 
@@ -31,6 +31,10 @@ def all_tests(suite):
 
 class Lines(unittest.TestResult):
     """One line per test: ok, FAIL or skip, the time it took, its name."""
+
+    def __init__(self):
+        super().__init__()
+        self.tally = {"passed": 0, "failed": 0, "skipped": 0}
 
     def startTest(self, test):
         super().startTest(test)
@@ -59,6 +63,7 @@ class Lines(unittest.TestResult):
     def stopTest(self, test):
         super().stopTest(test)
         word, text = self.verdict
+        self.tally[{"ok": "passed", "FAIL": "failed", "skip": "skipped"}[word]] += 1
         print(f"{word:4} {time.monotonic() - self.started:6.1f} s  system {short_name(test)}"
               + (f"  ({text})" if word == "skip" else ""), flush=True)
         if word == "FAIL":
@@ -85,16 +90,13 @@ def main():
         if tests:
             print(f"seed {case.SEED} (SEED=n repeats a run)", flush=True)
         unittest.TestSuite(tests).run(result)
-    failed = len(result.failures) + len(result.errors)
-    skipped = len(result.skipped)
-    tally = {"passed": result.testsRun - failed - skipped, "failed": failed, "skipped": skipped}
+    tally = result.tally
     if options.tally:
         pathlib.Path(options.tally).write_text(json.dumps(tally))
     else:
         print(", ".join(f"{n} {word}" for word, n in tally.items()))
-    return 1 if failed else 0
+    return 1 if tally["failed"] else 0
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
     sys.exit(main())

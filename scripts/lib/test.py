@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# test.py - the test driver: after scripts/test has built everything, run it and count.
+#
+# A step is a function that prints a line per test and returns a Tally. Logs go to build/test-logs/.
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
+BUILD = BUILD if BUILD.is_absolute() else ROOT / BUILD
+LOGS = BUILD / "test-logs"
+
+
+@dataclasses.dataclass
+class Tally:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other):
+        return Tally(self.passed + other.passed, self.failed + other.failed,
+                     self.skipped + other.skipped)
+
+    def __str__(self):
+        words = f"{self.passed} passed, {self.failed} failed"
+        return words + (f", {self.skipped} skipped" if self.skipped else "")
+
+
+def show(verdict, seconds, name, note=""):
+    print(f"{verdict:4} {seconds:6.1f} s  {name}" + (f"  ({note})" if note else ""), flush=True)
+    return Tally(int(verdict == "ok"), int(verdict == "FAIL"), int(verdict == "skip"))
+
+
+def wanted(name, names):
+    return not names or any(n in name for n in names)
+
+
+def last_lines(path, n=15):
+    lines = path.read_text(errors="replace").strip().splitlines()[-n:]
+    return "".join(f"     {line}\n" for line in lines)
+
+
+def command(name, argv, log):
+    """Run to the end with its output in a log: (exit status, seconds)."""
+    begin = time.monotonic()
+    with open(log, "wb") as out:
+        status = subprocess.run([str(a) for a in argv], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out,
+                                stderr=subprocess.STDOUT).returncode
+    return status, time.monotonic() - begin
+
+
+def one_command(name, argv):
+    """A step that is one test: passed when the command says so."""
+    log = LOGS / f"{name.replace(' ', '-').replace('/', '-')}.log"
+    status, seconds = command(name, argv, log)
+    tally = show("ok" if status == 0 else "FAIL", seconds, name)
+    if status != 0:
+        print(f"{last_lines(log)}     exit status {status}, log: {log}", flush=True)
+    return tally
+
+
+# ---- the steps
+
+def floors(names):
+    script = ROOT / "scripts" / "check-floors"
+    if not script.exists() or not wanted("floors", names):
+        return Tally()
+    return one_command("floors", [script])
+
+
+def man_pages(names):
+    total = Tally()
+    for page in sorted((ROOT / "docs" / "man").glob("*.[1-9]")):
+        name = f"man {page.name}"
+        if wanted(name, names):
+            total += one_command(name, ["mandoc", "-T", "lint", "-W", "warning", page])
+    return total
+
+
+def unit_tests(names):
+    """Every GoogleTest case is a test. A crash is a failure of the case that did not report."""
+    total = Tally()
+    for program in sorted((BUILD / "tests").glob("**/*_tests")):
+        if program.is_file() and os.access(program, os.X_OK):
+            total += google_test(program, names)
+    return total
+
+
+def google_test(program, names):
+    listing = subprocess.run([program, "--gtest_list_tests"], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
+    cases = [case for case in listed_cases(listing) if wanted(f"unit {case}", names)]
+    if not cases:
+        return Tally()
+    log, report = LOGS / f"{program.name}.log", LOGS / f"{program.name}.json"
+    report.unlink(missing_ok=True)
+    status, seconds = command(program.name, [
+        program, f"--gtest_output=json:{report}", *([f"--gtest_filter={':'.join(cases)}"] if names else [])],
+        log)
+    if not report.exists():
+        tally = show("FAIL", seconds, f"unit {program.name}", f"ended with status {status}")
+        print(f"{last_lines(log)}     log: {log}", flush=True)
+        return tally
+    total = Tally()
+    for suite in json.loads(report.read_text())["testsuites"]:
+        for case in suite["testsuite"]:
+            total += show_case(suite["name"], case)
+    if status != 0 and total.failed == 0:
+        total += show("FAIL", 0, f"unit {program.name}", f"all cases passed, but it ended with {status}")
+    if total.failed:
+        print(f"     log: {log}", flush=True)
+    return total
+
+
+def show_case(suite, case):
+    name = f"unit {suite}.{case['name']}"
+    seconds = float(case.get("time", "0s").rstrip("s"))
+    if case.get("failures"):
+        tally = show("FAIL", seconds, name)
+        for failure in case["failures"]:
+            print("".join(f"     {line}\n" for line in failure["failure"].splitlines()), end="")
+        return tally
+    skipped = case.get("result") == "SKIPPED" or case.get("skipped")
+    reason = "; ".join(s.get("message", "") for s in case.get("skipped") or []) if skipped else ""
+    return show("skip" if skipped else "ok", seconds, name, reason or ("see the log" if skipped else ""))
+
+
+def listed_cases(text):
+    """The names in --gtest_list_tests: a suite's line ends in a dot, its cases are indented."""
+    suite = ""
+    for line in text.splitlines():
+        word = line.split("#")[0].rstrip()
+        if re.fullmatch(r"[\w/]+\.", word):
+            suite = word
+        elif suite and re.fullmatch(r"  [\w/]+", word):
+            yield suite + word.strip()
+
+
+def models_and_mutants(names):
+    """Each is a script that ends with its own 'N passed, N failed'."""
+    total = Tally()
+    for script in ("models", "mutants"):
+        path = ROOT / "scripts" / script
+        if path.exists() and wanted(script, names):
+            total += counted_script(script, path)
+    return total
+
+
+def counted_script(name, path):
+    log = LOGS / f"{name}.log"
+    status, seconds = command(name, [path], log)
+    counts = re.findall(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$",
+                        log.read_text(errors="replace"), re.MULTILINE)
+    if not counts:
+        show("FAIL" if status else "ok", seconds, name)
+        if status:
+            print(f"{last_lines(log)}     exit status {status}, log: {log}", flush=True)
+        return Tally(passed=int(status == 0), failed=int(status != 0))
+    tally = Tally(*(int(n or 0) for n in counts[-1]))
+    if status and not tally.failed:
+        tally.failed = 1
+    show("FAIL" if tally.failed else "ok", seconds, name, str(tally))
+    if tally.failed:
+        print(f"{last_lines(log)}     exit status {status}, log: {log}", flush=True)
+    return tally
+
+
+def system_tests(names):
+    """They print their own lines; the counts come back in a file."""
+    counts = LOGS / "system.json"
+    counts.unlink(missing_ok=True)
+    status = subprocess.run(["/usr/bin/python3", "-B", "tests/system/run.py", "--tally", str(counts),
+                             *names], cwd=ROOT, stdin=subprocess.DEVNULL).returncode
+    if not counts.exists():
+        return show("FAIL", 0, "system", f"the driver ended with status {status}")
+    return Tally(**json.loads(counts.read_text()))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/test", description="Run umbuf's tests.")
+    parser.add_argument("names", nargs="*", help="only tests whose name contains one of these")
+    names = parser.parse_args().names
+    LOGS.mkdir(parents=True, exist_ok=True)
+    total = Tally()
+    for step in (floors, man_pages, unit_tests, models_and_mutants, system_tests):
+        total += step(names)
+    if total == Tally():
+        print(f"scripts/test: no test has {' or '.join(names)} in its name", file=sys.stderr)
+        total.failed = 1
+    print(total)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("scripts/test: interrupted", file=sys.stderr)
+        sys.exit(130)

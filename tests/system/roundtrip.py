@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# roundtrip.py - numbered packets out, through a second umfwd, and back: is every one accounted for?
+#
+#      umfwd "gen"                                        umfwd "dut"
+#      mode seqgen  --- virtio-user ====== vhost-user ---  mode macswap
+#      numbers, checks                                     swaps the addresses, sends back
+#
+# The generator stops first and takes back what is on its way; then the other one stops. What was
+# sent and did not return must be counted under a name by one of the two.
+import dataclasses
+import os
+import signal
+import time
+
+import lab
+
+RECEIVED = "seq-received"  # the generator's own door for packets that came home
+
+
+def socket_at(path):
+    """A `ready` for run(): the first program has made its socket."""
+    return lambda: os.path.exists(path)
+
+
+@dataclasses.dataclass
+class Result:
+    summary: dict      # the numbers, with both reports inside
+    complaints: list   # why the run is not good; empty: it is
+
+
+def named_losses(report, skip=()):
+    """What one umfwd counted as lost, by name: its streams' drops, then its devices' own counters."""
+    losses = {}
+    for stream in report["streams"]:
+        for reason, n in stream["drops"].items():
+            if n and reason not in skip:
+                losses[reason] = losses.get(reason, 0) + n
+    for name, key in (("rx-missed", "rx_dropped"), ("rx-error", "rx_error"),
+                      ("rx-nombuf", "rx_nombufs")):
+        n = sum(port[key] for port in report["ports"])
+        if n:
+            losses[name] = n
+    return losses
+
+
+def judge(gen, dut, statuses):
+    """One summary of the two reports, and what is wrong with it."""
+    losses = {f"gen {why}": n for why, n in named_losses(gen, skip=(RECEIVED,)).items()}
+    losses |= {f"dut {why}": n for why, n in named_losses(dut).items()}
+    # What the generator could not send never left it: `sent` does not count it.
+    losses.pop("gen tx-full", None)
+    sent, received = gen["sent"], gen["received"]
+    summary = {
+        "seconds": gen["seconds"], "mpps": gen["mpps"], "sent": sent, "received": received,
+        "corrupt": gen["corrupt"], "duplicate": gen["duplicate"],
+        "lost": losses, "lost_unaccounted": sent - received - sum(losses.values()),
+        "cycles_per_packet": dut["cycles_per_packet"],
+        "pools_balanced": gen["pools_balanced"] and dut["pools_balanced"],
+        "conserved": gen["conserved"] and dut["conserved"],
+        "gen": gen, "dut": dut,
+    }
+    complaints = []
+    if received == 0:
+        complaints.append("no packet came back")
+    if summary["lost_unaccounted"]:
+        complaints.append(f"{summary['lost_unaccounted']} packets are lost without a reason")
+    for key in ("corrupt", "duplicate"):
+        if summary[key]:
+            complaints.append(f"{summary[key]} packets came back {key}")
+    for who, report, status in (("gen", gen, statuses[0]), ("dut", dut, statuses[1])):
+        if not report["pools_balanced"]:
+            complaints.append(f"{who}: buffers are missing from the pools at the end")
+        if not report["conserved"]:
+            complaints.append(f"{who}: a stream's packets in and out do not add up")
+        if status:
+            complaints.append(f"{who}: exit status {status}")
+    return Result(summary, complaints)
+
+
+def run(place, dut_vdev, gen_vdev, ready, seconds=0, packets=0, dut_args=(), gen_args=()):
+    """Do it in a Lab. `ready()` is true when the generator may connect to the other one."""
+    paths = {who: place.path(f"{who}.json") for who in ("dut", "gen")}
+    common = ["--auto-start", "--total-num-mbufs=16384"]
+    dut = place.umfwd("dut", [dut_vdev], [
+        "--forward-mode=macswap", *common, f"--json={paths['dut']}", *dut_args], cpu=0)
+    lab.until(ready, "the first umfwd to be ready for its peer", watch=[dut])
+
+    limit = [f"--seconds={seconds}"] if seconds else []
+    limit += [f"--tx-count={packets}"] if packets else []
+    gen = place.umfwd("gen", [gen_vdev], [
+        "--forward-mode=seqgen", *common, f"--json={paths['gen']}", *limit, *gen_args], cpu=1)
+    gen_status = wait_for_generator(gen, dut, seconds)
+    dut.must_live("the generator to end")
+    dut_status = dut.stop(signal.SIGINT)
+    reports = {who: lab.load_json(path) for who, path in paths.items()}
+    return judge(reports["gen"], reports["dut"], (gen_status, dut_status))
+
+
+def wait_for_generator(gen, dut, seconds):
+    deadline = time.monotonic() + seconds + lab.PATIENCE_S
+    while gen.alive():
+        dut.must_live("the generator to end")
+        if time.monotonic() > deadline:
+            raise lab.LabError(f"the generator does not end; {gen.last_words()}")
+        time.sleep(0.05)
+    return gen.wait()
+
+
+def text(summary):
+    """The report for people."""
+    lost = ", ".join(f"{n} {why}" for why, n in summary["lost"].items()) or "none"
+    yes = {True: "yes", False: "NO"}
+    return "\n".join((
+        f"rate              {summary['mpps']:.3f} Mpps out and back, for {summary['seconds']:.1f} s",
+        f"sent              {summary['sent']}",
+        f"received          {summary['received']}  ({summary['corrupt']} corrupt, "
+        f"{summary['duplicate']} duplicate)",
+        f"lost, by reason   {lost}",
+        f"lost, no reason   {summary['lost_unaccounted']}",
+        f"cycles per packet {summary['cycles_per_packet']:.0f}  (the forwarder's)",
+        f"pools balanced    {yes[summary['pools_balanced']]}",
+    ))
