@@ -34,10 +34,13 @@ Status check_segments(const Port& port, const Zone& zone, const std::vector<uint
             return Error{EINVAL, fmt::format("--txpkts: a segment of {} bytes, and an mbuf of port "
                                              "{} holds 1 to {}: set --mbuf-size={} or more",
                                              n, port.id(), zone.size, n + RTE_PKTMBUF_HEADROOM)};
-    if (segments.size() > 1 && (port.tx_offloads() & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) == 0)
-        return Error{ENOTSUP, fmt::format("--txpkts: {} segments, and port {} ({}) sends packets of "
-                                          "one segment only: give one length",
-                                          segments.size(), port.id(), port.driver())};
+    // A port without chains copies one into a single mbuf, as long as it fits.
+    const bool chains = (port.tx_offloads() & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+    if (!chains && length > zone.size)
+        return Error{ENOTSUP, fmt::format("--txpkts: {} bytes in {} segments, and port {} ({}) sends "
+                                          "no chains: give at most {} bytes in all",
+                                          length, segments.size(), port.id(), port.driver(),
+                                          zone.size)};
     return {};
 }
 
