@@ -19,6 +19,8 @@
 // A broken invariant fails the interleaving that broke it, not the process.
 #define UM_ASSERT(condition) RL_ASSERT(condition)
 #define UM_ASSERT_MSG(condition, ...) RL_ASSERT(condition)
+#define UM_TEXT2(name) #name
+#define UM_TEXT(name) UM_TEXT2(name)
 
 namespace umbuf::model {
 
