@@ -68,10 +68,12 @@ struct Report {
     std::vector<LcoreReport> lcores;
     std::vector<ZoneReport> zones;
     SeqReport seq;
+    bool sample = false;          // taken while forwarding: the numbers need not add up yet
     bool final = false;           // halted: pools_balanced means something
     bool pools_balanced = false;
     bool conserved = true;        // rx + made == tx + drops in every stream; asked when stopped
-    double mpps = 0;              // packets sent per second, in millions
+    std::vector<std::string> problems;  // what failed at halt, in sentences
+    double mpps = 0;              // sent per second, in millions; received, if the mode sends none
     double cycles_per_packet = 0; // busy cycles / packets
 };
 

@@ -39,7 +39,8 @@ Term cached(const ZoneInput& in) { return {"caches of lcores", caches(in)}; }
 }  // namespace
 
 std::vector<Term> packet_terms(const ZoneInput& in) {
-    return {{"receive descriptors", ports(in) * in.rxq * descriptors(in.rxd)},
+    return {{"receive descriptors",
+             (uint64_t{in.rx_ports} + kSparePorts) * in.rxq * descriptors(in.rxd)},
             transmit_rings(in), soft_rings(in), in_hand(in), cached(in)};
 }
 

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// buffers.cc - zones for ports and lcores, on their own nodes.
+#include "app/umfwd/buffers.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_memory.h>
+
+namespace umbuf::fwd {
+
+namespace {
+
+int main_node() { return static_cast<int>(rte_lcore_to_socket_id(rte_get_main_lcore())); }
+
+std::vector<int> nodes_in_use(bool numa) {
+    std::set<int> nodes{main_node()};
+    if (numa) {
+        unsigned lcore;
+        RTE_LCORE_FOREACH(lcore) nodes.insert(static_cast<int>(rte_lcore_to_socket_id(lcore)));
+        uint16_t port;
+        RTE_ETH_FOREACH_DEV(port) nodes.insert(node_of_port(port, numa));
+    }
+    return {nodes.begin(), nodes.end()};
+}
+
+uint64_t megabytes(uint64_t bytes) { return bytes >> 20; }
+
+// more_memory - the zone's own error, with the sum behind it and what there is.
+Error more_memory(const Error& error, const std::vector<Term>& terms, int node) {
+    rte_malloc_socket_stats heap{};
+    rte_malloc_get_socket_stats(node, &heap);
+    return {error.code,
+            fmt::format("{} [wanted: {}; EAL has {} MB in all, {} MB free on node {}]", error.text,
+                        to_text(terms), megabytes(rte_eal_get_physmem_size()),
+                        megabytes(heap.heap_freesz_bytes), node)};
+}
+
+uint32_t mtu_of(uint16_t port, const Settings& settings) {
+    uint16_t mtu = RTE_ETHER_MTU;
+    if (settings.mtu != 0) return settings.mtu;
+    static_cast<void>(rte_eth_dev_get_mtu(port, &mtu));  // it fails: the usual one
+    return mtu;
+}
+
+Zone* find_zone(uint32_t room, int node, const std::string& prefix) {
+    for (Zone* zone : zones())
+        if (zone->kind == ZoneKind::packet && zone->size == room && zone->socket == node &&
+            zone->name.starts_with(prefix))
+            return zone;
+    return nullptr;
+}
+
+}  // namespace
+
+int node_of_port(uint16_t port, bool numa) {
+    const int node = rte_eth_dev_socket_id(port);
+    return numa && node >= 0 ? node : main_node();
+}
+
+ZoneInput Buffers::input(int node) const {
+    ZoneInput in;
+    uint16_t port;
+    RTE_ETH_FOREACH_DEV(port) {
+        ++in.ports;
+        if (node_of_port(port, settings_.numa) == node) ++in.rx_ports;
+    }
+    in.lcores = rte_lcore_count();
+    in.rxq = settings_.rxq;
+    in.txq = std::max(settings_.txq, settings_.rxq);
+    in.rxd = settings_.rxd;
+    in.txd = settings_.txd;
+    in.burst = settings_.burst;
+    in.cache = settings_.mbcache;
+    return in;
+}
+
+Result<std::unique_ptr<Buffers>> Buffers::create(const Settings& settings) {
+    std::unique_ptr<Buffers> buffers(new Buffers(settings));
+    buffers->owner_ = zones().empty();
+    if (buffers->owner_) {
+        const ZoneInput in = buffers->input(main_node());
+        if (Status status = mbinit(zone_config(in), nodes_in_use(settings.numa)); !status)
+            return more_memory(status.error(), cluster_terms(in), main_node());
+    }
+    reclaim_set_aside();
+    for (const Zone* zone : zones()) buffers->expected_.push_back(zone->in_use());
+    return buffers;
+}
+
+Result<Zone*> Buffers::zone_for(uint16_t port) {
+    const int node = node_of_port(port, settings_.numa);
+    const uint32_t room = room_for(data_rooms(settings_), mtu_of(port, settings_));
+    const std::vector<Term> terms = packet_terms(input(node));
+    const uint32_t n = settings_.total_num_mbufs != 0 ? settings_.total_num_mbufs : sum(terms);
+    const std::string prefix = fmt::format("um_rx{}_{}_{}", n, room, node);
+    if (Zone* zone = find_zone(room, node, owner_ ? "um_rx" : prefix)) return zone;
+    Result<Zone*> zone = packet_zone(prefix, n, room, node, settings_.mbcache);
+    if (!zone) return more_memory(zone.error(), terms, node);
+    return zone;
+}
+
+std::vector<ZoneReport> Buffers::report() const {
+    std::vector<ZoneReport> list;
+    reclaim_set_aside();
+    for (size_t i = 0; i < zones().size(); ++i) {
+        const Zone& zone = *zones()[i];
+        list.push_back({.name = zone.name,
+                        .size = zone.size,
+                        .total = zone.pool->size,
+                        .in_use = zone.in_use(),
+                        .expected = i < expected_.size() ? expected_[i] : 0,
+                        .denied = zone.denied.read()});
+    }
+    return list;
+}
+
+std::vector<ZoneReport> Buffers::halt() {
+    std::vector<ZoneReport> list = report();
+    if (owner_) static_cast<void>(mbfini());  // what it would complain about is in the list
+    return list;
+}
+
+}  // namespace umbuf::fwd

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// port_set.cc - ports come, go and are counted.
+#include "app/umfwd/port_set.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+
+#include "app/umfwd/engine.h"
+#include "app/umfwd/say.h"
+#include "app/umfwd/topology.h"
+#include "drivers/net/quirks.h"
+
+namespace umbuf::fwd {
+
+namespace {
+
+// The callback runs on EAL's interrupt thread, or on one of a driver's: it leaves a mark and goes.
+struct Marks {
+    sync::atomic<bool> link{false}, removed{false};
+};
+Marks marks[RTE_MAX_ETHPORTS];  // [a] by port number, so that no lifetime is involved
+
+int on_event(uint16_t port, rte_eth_event_type event, void*, void*) {
+    if (port >= RTE_MAX_ETHPORTS) return 0;
+    sync::atomic<bool>& mark = event == RTE_ETH_EVENT_INTR_RMV ? marks[port].removed : marks[port].link;
+    mark.store(true, sync::release);
+    return 0;
+}
+
+constexpr rte_eth_event_type kEvents[] = {RTE_ETH_EVENT_INTR_LSC, RTE_ETH_EVENT_INTR_RMV};
+
+std::set<uint16_t> ids_now() {
+    std::set<uint16_t> ids;
+    uint16_t id;
+    RTE_ETH_FOREACH_DEV(id) ids.insert(id);
+    return ids;
+}
+
+const rte_device* device_of(const Port& port) {
+    rte_eth_dev_info info{};
+    const bool known = port.phase() != PortPhase::closed && rte_eth_dev_info_get(port.id(), &info) == 0;
+    return known ? info.device : nullptr;
+}
+
+// FAST_FREE means: every packet from one pool, none of them shared. A prompt may change the mode
+// later, so only a run whose mode is fixed can allow it.
+bool may_share(const Settings& settings) {
+    const Engine* engine = find_engine(settings.mode);
+    return settings.interactive || !settings.cmdline_files.empty() || engine == nullptr ||
+           engine->shares || engine->sources;
+}
+
+std::string mac_text(const rte_ether_addr& mac) {
+    char text[RTE_ETHER_ADDR_FMT_SIZE];
+    rte_ether_format_addr(text, sizeof text, &mac);
+    return text;
+}
+
+}  // namespace
+
+PortSet::PortSet(const Settings& settings, Buffers& buffers) : settings_(settings), buffers_(buffers) {
+    for (const rte_eth_event_type event : kEvents)
+        rte_eth_dev_callback_register(RTE_ETH_ALL, event, on_event, nullptr);
+}
+
+PortSet::~PortSet() {
+    for (const rte_eth_event_type event : kEvents)
+        rte_eth_dev_callback_unregister(RTE_ETH_ALL, event, on_event, nullptr);
+}
+
+PortSet::Slot* PortSet::slot(uint16_t id) {
+    for (Slot& slot : slots_)
+        if (slot.port->id() == id) return &slot;
+    return nullptr;
+}
+
+Port* PortSet::find(uint16_t id) const {
+    for (const Slot& slot : slots_)
+        if (slot.port->id() == id) return slot.port.get();
+    return nullptr;
+}
+
+std::vector<Port*> PortSet::list() const {
+    std::vector<Port*> ports;
+    for (const Slot& slot : slots_) ports.push_back(slot.port.get());
+    return ports;
+}
+
+Result<PortConfig> PortSet::config_for(uint16_t id) {
+    Result<Zone*> zone = buffers_.zone_for(id);
+    if (!zone) return zone.error();
+    PortConfig config;
+    config.rxq = settings_.rxq;
+    config.txq = queues_wanted(settings_);
+    config.rxd = settings_.rxd;
+    config.txd = settings_.txd;
+    config.mtu = settings_.mtu;
+    config.rx_zone = zone.value();
+    config.shared_mbufs = may_share(settings_);
+    config.rss_hf = settings_.rss_hf;
+    return config;
+}
+
+Result<Port*> PortSet::add(uint16_t id) {
+    UM_ASSERT(find(id) == nullptr);
+    const Result<PortConfig> config = config_for(id);
+    if (!config) return config.error();
+    say(fmt::format("Configuring Port {} (socket {})\n", id, node_of_port(id, settings_.numa)));
+    Result<std::unique_ptr<Port>> port = Port::configure(id, Result<PortConfig>(config).value());
+    if (!port) return port.error();
+    Slot slot{.port = std::move(port).value(), .faults = nullptr, .flushed = 0, .nic = {}};
+    if (!settings_.faults.empty()) {
+        Result<FaultPlan> plan = FaultPlan::parse(settings_.faults);
+        if (!plan) return plan.error();
+        slot.faults = std::make_unique<FaultPort>(*slot.port, plan.value());
+        say(fmt::format("Port {}: faults {}\n", id, plan.value().text()));
+    }
+    for (const std::string& note : slot.port->notes()) say(note + "\n");
+    say(fmt::format("Port {}: {}\n", id, mac_text(slot.port->mac())));
+    marks[id].link.store(false, sync::relaxed);
+    marks[id].removed.store(false, sync::relaxed);
+    slots_.push_back(std::move(slot));
+    std::sort(slots_.begin(), slots_.end(),
+              [](const Slot& a, const Slot& b) { return a.port->id() < b.port->id(); });
+    return find(id);
+}
+
+Result<Port*> PortSet::attach(const std::string& devargs) {
+    const std::set<uint16_t> before = ids_now();
+    if (const int e = rte_dev_probe(devargs.c_str()); e < 0)
+        return Error{-e, fmt::format("cannot attach '{}': {}; expected a device as after -a or --vdev, such "
+                                     "as 0000:00:04.0 or net_null0",
+                                     devargs, rte_strerror(-e))};
+    Port* first = nullptr;
+    for (const uint16_t id : ids_now()) {
+        if (before.contains(id) || find(id) != nullptr) continue;
+        Result<Port*> port = add(id);
+        if (!port) return port.error();
+        if (first == nullptr) first = port.value();
+    }
+    if (first == nullptr)
+        return Error{ENODEV, fmt::format("'{}' was probed, but no Ethernet port came of it: it is not a "
+                                         "network device, or was there already", devargs)};
+    return first;
+}
+
+Status PortSet::remove(uint16_t id, bool detach, const Port::Quiesce& quiesce) {
+    const rte_device* device = device_of(*find(id));
+    std::vector<uint16_t> ids{id};
+    if (detach && device != nullptr)
+        for (const Slot& other : slots_)
+            if (other.port->id() != id && device_of(*other.port) == device)
+                ids.push_back(other.port->id());
+    Status first;
+    for (const uint16_t each : ids) {
+        Slot* slot = this->slot(each);
+        ask_device(*slot);
+        Status status = slot->port->halt(quiesce);
+        // The last one unplugs the device: its ports must be closed by then.
+        if (status) status = slot->port->close(detach && each == ids.back());
+        if (!status && first) first = status;
+        graveyard_.push_back(std::move(*slot));
+        slots_.erase(slots_.begin() + (slot - slots_.data()));
+        say(fmt::format("Port {} is closed\n", each));
+    }
+    return first;
+}
+
+void PortSet::bury() { graveyard_.clear(); }
+
+void PortSet::flush(Port& port) {
+    constexpr uint16_t kBurst = 64;
+    constexpr uint32_t kMost = 1u << 16;  // a peer may send as fast as we read
+    if (quirks_of(port.driver()).endless) return;
+    Slot* slot = this->slot(port.id());
+    rte_mbuf* burst[kBurst];
+    for (uint16_t queue = 0; queue < port.config().rxq; ++queue)
+        for (uint32_t sum = 0; sum < kMost;) {
+            const uint16_t n = port.device_rx(queue, burst, kBurst);
+            if (n == 0) break;
+            rte_pktmbuf_free_bulk(burst, n);
+            slot->flushed += n;
+            sum += n;
+        }
+}
+
+std::vector<std::string> PortSet::halt() {
+    std::vector<std::string> problems;
+    const auto each = [this, &problems](const auto& step) {
+        for (Slot& slot : slots_)
+            if (Status status = step(slot); !status) problems.push_back(status.error().text);
+    };
+    each([](Slot& slot) {
+        ask_device(slot);
+        return slot.port->halt({});
+    });
+    // Only when all are stopped: a software port's packets may lie in another one's ring.
+    each([](Slot& slot) {
+        return slot.port->phase() == PortPhase::configured ? slot.port->close() : Status{};
+    });
+    for (const Slot& slot : slots_) say(fmt::format("Port {} is closed\n", slot.port->id()));
+    slots_.clear();
+    bury();
+    return problems;
+}
+
+void PortSet::poll_events(const std::function<void(Port&)>& removed) {
+    for (Port* port : list()) {
+        Marks& mark = marks[port->id()];
+        if (mark.link.exchange(false, sync::acq_rel))
+            say(fmt::format("\nPort {}: link state change event\n", port->id()));
+        if (mark.removed.exchange(false, sync::acq_rel)) {
+            say(fmt::format("\nPort {}: device removal event\n", port->id()));
+            removed(*port);
+        }
+    }
+}
+
+void PortSet::ask_device(Slot& slot) {
+    rte_eth_stats stats{};
+    if (slot.port->phase() == PortPhase::closed || rte_eth_stats_get(slot.port->id(), &stats) != 0) return;
+    slot.nic = {.rx_packets = stats.ipackets,
+                .rx_missed = stats.imissed,
+                .rx_bytes = stats.ibytes,
+                .rx_errors = stats.ierrors,
+                .rx_nombuf = stats.rx_nombuf,
+                .tx_packets = stats.opackets,
+                .tx_errors = stats.oerrors,
+                .tx_bytes = stats.obytes};
+}
+
+PortForward PortSet::counts_of(Slot& slot) {
+    ask_device(slot);
+    PortForward counts;
+    counts.port = slot.port->id();
+    counts.rx_dropped = slot.nic.rx_missed;
+    counts.rx_error = slot.nic.rx_errors;
+    counts.rx_nombufs = slot.nic.rx_nombuf;
+    counts.tx_closed = slot.port->closed_drops();
+    counts.tx_chain = slot.port->chain_drops();
+    counts.flushed = slot.flushed;
+    if (slot.faults) counts.faults = slot.faults->counts();
+    counts.nic = slot.nic;
+    return counts;
+}
+
+// A number may be there twice, when it was detached and attached again: the living one comes first.
+std::vector<PortForward> PortSet::counts() {
+    std::vector<PortForward> list;
+    for (Slot& slot : slots_) list.push_back(counts_of(slot));
+    for (Slot& slot : graveyard_) list.push_back(counts_of(slot));
+    return list;
+}
+
+}  // namespace umbuf::fwd

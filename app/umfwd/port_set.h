@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// port_set.h - the ports of a forwarder: who is there, what was counted, what happened to them.
+//
+// A port that is detached while streams still send to it leaves the set, but its Port object stays,
+// closed, in the graveyard: its stub keeps counting and freeing until the streams are gone (bury).
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/umfwd/buffers.h"
+#include "app/umfwd/report.h"
+#include "app/umfwd/settings.h"
+#include "drivers/net/fault.h"
+#include "drivers/net/port.h"
+
+namespace umbuf::fwd {
+
+class PortSet {  // Control thread. `quiesce` as in port.h.
+  public:
+    PortSet(const Settings& settings, Buffers& buffers);
+    ~PortSet();
+    PortSet(const PortSet&) = delete;
+    PortSet& operator=(const PortSet&) = delete;
+
+    // add - configure the device with this number, and wrap it when faults are asked for.
+    Result<Port*> add(uint16_t id);
+    // attach - have EAL probe a device; its ports are added. Error: what EAL said. The first port.
+    Result<Port*> attach(const std::string& devargs);
+    [[nodiscard]] std::vector<Port*> list() const;  // by number
+    [[nodiscard]] Port* find(uint16_t id) const;
+
+    // remove - from whatever phase to closed; `detach`: unplug the device, and with it its other
+    // ports. The objects go to the graveyard, also when the device refused.
+    [[nodiscard]] Status remove(uint16_t id, bool detach, const Port::Quiesce& quiesce);
+    void bury();  // no stream knows the dead any more
+    // flush - free what the port received while nobody read, if it is not an endless source.
+    void flush(Port& port);
+    // halt - all to configured, then all to closed. What failed, in sentences.
+    std::vector<std::string> halt();
+
+    // poll_events - what drivers reported since the last call; `removed` gets ports that are gone.
+    void poll_events(const std::function<void(Port&)>& removed);
+    // counts - of all ports, the dead included, as raw numbers for report.h's since().
+    [[nodiscard]] std::vector<PortForward> counts();
+
+  private:
+    struct Slot {
+        std::unique_ptr<Port> port;
+        std::unique_ptr<FaultPort> faults;  // after `port`: it goes first
+        uint64_t flushed = 0;
+        PortNic nic;  // as last asked
+    };
+    [[nodiscard]] Slot* slot(uint16_t id);
+    [[nodiscard]] Result<PortConfig> config_for(uint16_t id);
+    static void ask_device(Slot& slot);
+    static PortForward counts_of(Slot& slot);
+
+    const Settings& settings_;
+    Buffers& buffers_;
+    std::vector<Slot> slots_, graveyard_;
+};
+
+}  // namespace umbuf::fwd

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// report.cc - the sums of a run, printed for people in testpmd's words and for programs as JSON.
+#include "app/umfwd/report.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace umbuf::fwd {
+
+namespace {
+
+// minus - b may be newer than a: somebody cleared the device's counters in between.
+uint64_t minus(uint64_t a, uint64_t b) { return a >= b ? a - b : a; }
+
+uint64_t at(const StreamReport& s, Drop why) { return s.drops[static_cast<size_t>(why)]; }
+
+uint64_t all_drops(const StreamReport& s) {
+    uint64_t n = 0;
+    for (const uint64_t d : s.drops) n += d;
+    return n;
+}
+
+// surplus - packets that came from nowhere or went nowhere; 0 when the stream is conserved.
+uint64_t surplus(const StreamReport& s) {
+    const uint64_t in = s.rx + s.made, out = s.tx + all_drops(s);
+    return in > out ? in - out : out - in;
+}
+
+// ---- sums ---------------------------------------------------------------------------------------
+
+PortForward* port_of(Report& report, uint16_t id) {
+    for (PortForward& port : report.ports)
+        if (port.port == id) return &port;
+    report.ports.push_back({.port = id});
+    return &report.ports.back();
+}
+
+void add_streams(Report& report) {
+    for (const StreamReport& s : report.streams) {
+        PortForward* rx = port_of(report, s.rx_port);
+        rx->forwards = true;
+        rx->rx_packets += s.rx;
+        rx->bad_ip_csum += s.bad_ip_csum;
+        rx->bad_l4_csum += s.bad_l4_csum;
+        PortForward* tx = port_of(report, s.tx_port);
+        tx->forwards = true;
+        tx->tx_packets += s.tx;
+        tx->tx_dropped += at(s, Drop::tx_full) + at(s, Drop::tx_closed);
+        tx->tx_closed += at(s, Drop::tx_closed);
+    }
+}
+
+// take_closed - a closed port takes packets, frees and counts them; the stream, which could not know,
+// counted them as sent. With several streams into one port nobody can tell whose they were: the sum
+// is right, and the first ones bear it. Mode tee sends to ports that are not the stream's own.
+void take_closed(Report& report) {
+    for (PortForward& port : report.ports) {
+        uint64_t left = std::exchange(port.tx_closed, 0);
+        for (const bool own : {true, false})
+            for (StreamReport& s : report.streams) {
+                if (own != (s.tx_port == port.port)) continue;
+                const uint64_t n = std::min(left, s.tx);
+                s.tx -= n;
+                s.drops[static_cast<size_t>(Drop::tx_closed)] += n;
+                left -= n;
+            }
+    }
+}
+
+// take_chains - the same for chains that the device cannot send; no stream has a name for them.
+void take_chains(PortForward& port) {
+    const uint64_t n = std::min(port.tx_chain, port.tx_packets);
+    port.tx_packets -= n;
+    port.tx_dropped += n;
+}
+
+void accumulate(PortForward& sum, const PortForward& port) {
+    sum.rx_packets += port.rx_packets;
+    sum.rx_dropped += port.rx_dropped;
+    sum.rx_total += port.rx_total;
+    sum.tx_packets += port.tx_packets;
+    sum.tx_dropped += port.tx_dropped;
+    sum.tx_total += port.tx_total;
+    sum.rx_error += port.rx_error;
+    sum.rx_nombufs += port.rx_nombufs;
+    sum.bad_ip_csum += port.bad_ip_csum;
+    sum.bad_l4_csum += port.bad_l4_csum;
+    sum.tx_closed += port.tx_closed;
+    sum.tx_chain += port.tx_chain;
+    sum.flushed += port.flushed;
+    sum.faults.drop += port.faults.drop;
+    sum.faults.duplicate += port.faults.duplicate;
+    sum.faults.reorder += port.faults.reorder;
+    sum.faults.corrupt += port.faults.corrupt;
+    sum.faults.short_tx += port.faults.short_tx;
+    sum.faults.no_mbuf += port.faults.no_mbuf;
+    sum.faults.flap += port.faults.flap;
+    sum.nic.rx_packets += port.nic.rx_packets;
+    sum.nic.rx_missed += port.nic.rx_missed;
+    sum.nic.rx_bytes += port.nic.rx_bytes;
+    sum.nic.rx_errors += port.nic.rx_errors;
+    sum.nic.rx_nombuf += port.nic.rx_nombuf;
+    sum.nic.tx_packets += port.nic.tx_packets;
+    sum.nic.tx_errors += port.nic.tx_errors;
+    sum.nic.tx_bytes += port.nic.tx_bytes;
+}
+
+// ---- text ---------------------------------------------------------------------------------------
+
+std::string packet_lines(const PortForward& p, bool csum, bool one_port) {
+    std::string text = fmt::format("  RX-packets: {:<14} RX-dropped: {:<14}RX-total: {}\n", p.rx_packets,
+                                   p.rx_dropped, p.rx_total);
+    if (csum && one_port)
+        text += fmt::format("  Bad-ipcsum: {:<14} Bad-l4csum: {:<14}Bad-outer-l4csum: {:<14}\n"
+                            "  Bad-outer-ipcsum: {:<14}\n",
+                            p.bad_ip_csum, p.bad_l4_csum, 0, 0);
+    if (one_port && p.rx_error + p.rx_nombufs > 0) text += fmt::format("  RX-error: {}\n", p.rx_error);
+    if (p.rx_nombufs > 0 || (one_port && p.rx_error > 0))
+        text += fmt::format("  RX-nombufs: {:<14}\n", p.rx_nombufs);
+    return text + fmt::format("  TX-packets: {:<14} TX-dropped: {:<14}TX-total: {}\n", p.tx_packets,
+                              p.tx_dropped, p.tx_total);
+}
+
+std::string stream_name(const StreamReport& s) {
+    return fmt::format("RX P={}/Q={} -> TX P={}/Q={}", s.rx_port, s.rx_queue, s.tx_port, s.tx_queue);
+}
+
+std::string stream_block(const StreamReport& s, bool csum) {
+    std::string text = fmt::format(
+        "\n  ------- Forward Stats for RX Port={:2}/Queue={:2} -> TX Port={:2}/Queue={:2} -------\n"
+        "  RX-packets: {:<14} TX-packets: {:<14} TX-dropped: {:<14}",
+        s.rx_port, s.rx_queue, s.tx_port, s.tx_queue, s.rx, s.tx,
+        at(s, Drop::tx_full) + at(s, Drop::tx_closed));
+    if (csum)
+        text += fmt::format("  RX- bad IP checksum: {:<14}  Rx- bad L4 checksum: {:<14}", s.bad_ip_csum,
+                            s.bad_l4_csum);
+    return text + "\n";
+}
+
+// bursts_line - the commonest sizes first; JSON has them all.
+std::string bursts_line(const StreamReport& s) {
+    constexpr size_t kShown = 6;
+    std::vector<std::pair<uint16_t, uint64_t>> sizes = s.rx_bursts;
+    uint64_t total = 0, shown = 0;
+    for (const auto& [size, n] : sizes) total += n;
+    if (total == 0) return "";
+    std::stable_sort(sizes.begin(), sizes.end(),
+                     [](const auto& a, const auto& b) { return a.second > b.second; });
+    std::string text;
+    for (size_t i = 0; i < std::min(kShown, sizes.size()); ++i) {
+        shown += sizes[i].second;
+        text += fmt::format("{}{:.3g}% of {} pkts", i == 0 ? "" : " + ",
+                            100.0 * static_cast<double>(sizes[i].second) / static_cast<double>(total),
+                            sizes[i].first);
+    }
+    if (shown < total)
+        text += fmt::format(" + {:.3g}% of others",
+                            100.0 * static_cast<double>(total - shown) / static_cast<double>(total));
+    return fmt::format("    RX-bursts : {} [{}]\n", total, text);
+}
+
+std::string streams_text(const Report& report) {
+    std::string text;
+    for (const StreamReport& s : report.streams) {
+        text += fmt::format("  {}: rx={} made={} tx={}", stream_name(s), s.rx, s.made, s.tx);
+        for (size_t i = 0; i < kDrops; ++i)
+            if (s.drops[i] > 0) text += fmt::format(" {}={}", name_of(static_cast<Drop>(i)), s.drops[i]);
+        if (report.final && surplus(s) != 0) text += fmt::format(" NOT CONSERVED: {} packets", surplus(s));
+        text += "\n" + bursts_line(s);
+    }
+    return text.empty() ? text : "\nStreams, with the packets that died by reason:\n" + text;
+}
+
+std::string lcores_text(const Report& report) {
+    std::string text;
+    for (const LcoreReport& l : report.lcores) {
+        const uint64_t all = l.busy_cycles + l.idle_cycles;
+        const double busy =
+            all == 0 ? 0 : 100.0 * static_cast<double>(l.busy_cycles) / static_cast<double>(all);
+        text += fmt::format("  lcore {} (socket {}): packets={} busy-cycles={} idle-cycles={} busy={:.1f}%\n",
+                            l.lcore, l.socket, l.packets, l.busy_cycles, l.idle_cycles, busy);
+    }
+    return text.empty() ? text : "\nLcores:\n" + text;
+}
+
+std::string zones_text(const Report& report) {
+    std::string text;
+    for (const ZoneReport& z : report.zones) {
+        text += fmt::format("  {}: size={} total={} in-use={} denied={}", z.name, z.size, z.total, z.in_use,
+                            z.denied);
+        if (report.final && z.in_use != z.expected)
+            text += fmt::format(" UNBALANCED: expected {}", z.expected);
+        text += "\n";
+    }
+    return text.empty() ? text : "\nPools:\n" + text;
+}
+
+std::string drops_text(const Report& report) {
+    std::string text;
+    for (const auto& [reason, n] : drops_by_reason(report))
+        if (n > 0) text += fmt::format("  {}: {}\n", reason, n);
+    return text.empty() ? text : "\nDropped, all streams and ports:\n" + text;
+}
+
+std::string seq_text(const SeqReport& s, uint64_t unaccounted) {
+    if (!s.used) return "";
+    return fmt::format("\nSequence check:\n  sent={} received={} corrupt={} duplicate={} reordered={} "
+                       "lost={} unaccounted={}\n",
+                       s.sent, s.received, s.corrupt, s.duplicate, s.reordered, s.lost, unaccounted);
+}
+
+std::string verdict_text(const Report& report) {
+    std::string text = fmt::format("\nmode={} seconds={:.3f} mpps={:.3f} cycles/packet={:.1f}\n", report.mode,
+                                   report.seconds, report.mpps, report.cycles_per_packet);
+    if (report.final)
+        text += fmt::format("packets conserved: {}, pools balanced: {}\n", report.conserved ? "yes" : "NO",
+                            report.pools_balanced ? "yes" : "NO");
+    for (const std::string& problem : report.problems) text += "PROBLEM: " + problem + "\n";
+    return text;
+}
+
+// ---- JSON ---------------------------------------------------------------------------------------
+
+using Json = nlohmann::ordered_json;
+
+Json json_of(const PortNic& nic) {
+    return {{"rx_packets", nic.rx_packets}, {"rx_missed", nic.rx_missed}, {"rx_bytes", nic.rx_bytes},
+            {"rx_errors", nic.rx_errors},   {"rx_nombuf", nic.rx_nombuf}, {"tx_packets", nic.tx_packets},
+            {"tx_errors", nic.tx_errors},   {"tx_bytes", nic.tx_bytes}};
+}
+
+Json json_of(const FaultCounts& f) {
+    return {{"drop", f.drop},       {"duplicate", f.duplicate}, {"reorder", f.reorder},
+            {"corrupt", f.corrupt}, {"short_tx", f.short_tx},   {"no_mbuf", f.no_mbuf},
+            {"flap", f.flap}};
+}
+
+Json json_of(const PortForward& p) {
+    return {{"rx_packets", p.rx_packets}, {"rx_dropped", p.rx_dropped}, {"rx_total", p.rx_total},
+            {"tx_packets", p.tx_packets}, {"tx_dropped", p.tx_dropped}, {"tx_total", p.tx_total},
+            {"rx_error", p.rx_error},     {"rx_nombufs", p.rx_nombufs}, {"bad_ip_csum", p.bad_ip_csum},
+            {"bad_l4_csum", p.bad_l4_csum}, {"tx_closed", p.tx_closed}, {"tx_chain", p.tx_chain},
+            {"flushed", p.flushed},       {"faults", json_of(p.faults)}, {"nic", json_of(p.nic)}};
+}
+
+Json json_of(const StreamReport& s) {
+    Json drops = Json::object(), bursts = Json::object();
+    for (size_t i = 0; i < kDrops; ++i) drops[name_of(static_cast<Drop>(i))] = s.drops[i];
+    for (const auto& [size, n] : s.rx_bursts) bursts[std::to_string(size)] = n;
+    return {{"rx_port", s.rx_port}, {"rx_queue", s.rx_queue}, {"tx_port", s.tx_port},
+            {"tx_queue", s.tx_queue}, {"lcore", s.lcore}, {"rx", s.rx}, {"made", s.made}, {"tx", s.tx},
+            {"bad_ip_csum", s.bad_ip_csum}, {"bad_l4_csum", s.bad_l4_csum},
+            {"drops", drops}, {"rx_bursts", bursts}};
+}
+
+Json json_of(const LcoreReport& l) {
+    return {{"lcore", l.lcore}, {"socket", l.socket}, {"busy_cycles", l.busy_cycles},
+            {"idle_cycles", l.idle_cycles}, {"packets", l.packets}};
+}
+
+Json json_of(const ZoneReport& z) {
+    return {{"name", z.name}, {"size", z.size}, {"total", z.total}, {"in_use", z.in_use},
+            {"expected", z.expected}, {"denied", z.denied}};
+}
+
+template <class T>
+Json list_of(const std::vector<T>& items) {
+    Json list = Json::array();
+    for (const T& item : items) list.push_back(json_of(item));
+    return list;
+}
+
+Json ports_of(const Report& report) {
+    Json list = Json::array();
+    for (const PortForward& port : report.ports) {
+        Json one = {{"port", port.port}, {"forwards", port.forwards}};
+        one.update(json_of(port));
+        list.push_back(std::move(one));
+    }
+    return list;
+}
+
+}  // namespace
+
+void summarize(Report& report) {
+    take_closed(report);
+    add_streams(report);
+    std::sort(report.ports.begin(), report.ports.end(),
+              [](const PortForward& a, const PortForward& b) { return a.port < b.port; });
+    report.all = PortForward{};
+    report.all.port = UINT16_MAX;
+    report.all.forwards = true;
+    for (PortForward& port : report.ports) {
+        take_chains(port);
+        port.rx_total = port.rx_packets + port.rx_dropped;
+        port.tx_total = port.tx_packets + port.tx_dropped;
+        accumulate(report.all, port);
+    }
+    report.conserved =
+        report.sample || std::all_of(report.streams.begin(), report.streams.end(),
+                                     [](const StreamReport& s) { return surplus(s) == 0; });
+    const uint64_t moved = report.all.tx_packets > 0 ? report.all.tx_packets : report.all.rx_packets;
+    report.mpps = report.seconds > 0 ? static_cast<double>(moved) / report.seconds / 1e6 : 0;
+    uint64_t busy = 0, packets = 0;
+    for (const LcoreReport& lcore : report.lcores) {
+        busy += lcore.busy_cycles;
+        packets += lcore.packets;
+    }
+    report.cycles_per_packet =
+        packets > 0 ? static_cast<double>(busy) / static_cast<double>(packets) : 0;
+}
+
+Report since(Report now, const Report& base) {
+    const auto sub = [](uint64_t& a, uint64_t b) { a = minus(a, b); };
+    if (now.streams.size() != base.streams.size()) return now;  // other streams: nothing to subtract
+    for (size_t i = 0; i < now.streams.size(); ++i) {
+        StreamReport& s = now.streams[i];
+        const StreamReport& b = base.streams[i];
+        sub(s.rx, b.rx);
+        sub(s.tx, b.tx);
+        sub(s.made, b.made);
+        sub(s.bad_ip_csum, b.bad_ip_csum);
+        sub(s.bad_l4_csum, b.bad_l4_csum);
+        for (size_t d = 0; d < kDrops; ++d) sub(s.drops[d], b.drops[d]);
+        const std::map<uint16_t, uint64_t> before(b.rx_bursts.begin(), b.rx_bursts.end());
+        for (auto& [size, n] : s.rx_bursts)
+            if (const auto found = before.find(size); found != before.end()) sub(n, found->second);
+        std::erase_if(s.rx_bursts, [](const auto& burst) { return burst.second == 0; });
+    }
+    for (PortForward& p : now.ports)
+        for (const PortForward& b : base.ports) {
+            if (p.port != b.port) continue;
+            sub(p.rx_dropped, b.rx_dropped);
+            sub(p.rx_error, b.rx_error);
+            sub(p.rx_nombufs, b.rx_nombufs);
+            sub(p.tx_closed, b.tx_closed);
+            sub(p.tx_chain, b.tx_chain);
+            sub(p.faults.drop, b.faults.drop);
+            sub(p.faults.duplicate, b.faults.duplicate);
+            sub(p.faults.reorder, b.faults.reorder);
+            sub(p.faults.corrupt, b.faults.corrupt);
+            sub(p.faults.short_tx, b.faults.short_tx);
+            sub(p.faults.no_mbuf, b.faults.no_mbuf);
+            sub(p.faults.flap, b.faults.flap);
+        }
+    for (size_t i = 0; i < now.lcores.size() && i < base.lcores.size(); ++i) {
+        sub(now.lcores[i].busy_cycles, base.lcores[i].busy_cycles);
+        sub(now.lcores[i].idle_cycles, base.lcores[i].idle_cycles);
+        sub(now.lcores[i].packets, base.lcores[i].packets);
+    }
+    now.seconds = std::max(0.0, now.seconds - base.seconds);
+    return now;
+}
+
+std::vector<std::pair<std::string, uint64_t>> drops_by_reason(const Report& report) {
+    std::vector<std::pair<std::string, uint64_t>> drops;
+    for (size_t i = 0; i < kDrops; ++i) {
+        uint64_t n = 0;
+        for (const StreamReport& s : report.streams) n += s.drops[i];
+        drops.emplace_back(name_of(static_cast<Drop>(i)), n);
+    }
+    drops.emplace_back("tx-chain", report.all.tx_chain);
+    drops.emplace_back("rx-missed", report.all.rx_dropped);
+    drops.emplace_back("fault-drop", report.all.faults.drop);
+    return drops;
+}
+
+// Mode seqgen sends a packet when the device took it, and asks for it at the other end. Between the
+// two it may die at the device's receive side, under a fault, or in a stream after it was received.
+uint64_t lost_unaccounted(const Report& report) {
+    if (report.sample) return 0;  // on their way is not lost
+    if (!report.seq.used) {
+        uint64_t n = 0;
+        for (const StreamReport& s : report.streams) n += surplus(s);
+        return n;
+    }
+    uint64_t known = 0;
+    for (const auto& [reason, n] : drops_by_reason(report))
+        if (reason != name_of(Drop::tx_full) && reason != name_of(Drop::seq_done)) known += n;
+    return report.seq.lost > known ? report.seq.lost - known : 0;
+}
+
+std::string forward_text(const Report& report) {
+    const bool csum = report.mode == "csum";
+    const std::string border(22, '-'), line(76, '-'), plus(76, '+');
+    const auto forwarding = std::count_if(report.ports.begin(), report.ports.end(),
+                                          [](const PortForward& p) { return p.forwards; });
+    std::string text;
+    if (report.streams.size() > static_cast<size_t>(forwarding))
+        for (const StreamReport& s : report.streams) text += stream_block(s, csum);
+    for (const PortForward& port : report.ports) {
+        if (!port.forwards) continue;
+        text += fmt::format("\n  {} Forward statistics for port {:<2} {}\n{}  {}\n", border, port.port,
+                            border, packet_lines(port, csum, true), line);
+    }
+    text += "\n  +++++++++++++++ Accumulated forward statistics for all ports+++++++++++++++\n";
+    text += fmt::format("{}  {}\n", packet_lines(report.all, csum, false), plus);
+    uint64_t cycles = 0, packets = 0;
+    for (const LcoreReport& lcore : report.lcores) {
+        cycles += lcore.busy_cycles;
+        packets += lcore.packets;
+    }
+    if (packets > 0)
+        text += fmt::format("\n  CPU cycles/packet={:.2f} (total cycles={} / total {} packets={}) at {} MHz "
+                            "Clock\n",
+                            report.cycles_per_packet, cycles, report.mode, packets,
+                            report.tsc_hz / 1000000);
+    return text;
+}
+
+std::string to_text(const Report& report) {
+    return forward_text(report) + streams_text(report) + drops_text(report) + lcores_text(report) +
+           zones_text(report) + seq_text(report.seq, lost_unaccounted(report)) + verdict_text(report);
+}
+
+std::string to_json(const Report& report) {
+    const SeqReport& seq = report.seq;
+    Json drops = Json::object();
+    for (const auto& [reason, n] : drops_by_reason(report)) drops[reason] = n;
+    const Json json = {
+        {"mode", report.mode},
+        {"seconds", report.seconds},
+        {"mpps", report.mpps},
+        {"sent", seq.used ? seq.sent : report.all.tx_packets},
+        {"received", seq.used ? seq.received : report.all.rx_packets},
+        {"corrupt", seq.corrupt},
+        {"duplicate", seq.duplicate},
+        {"reordered", seq.reordered},
+        {"lost", seq.lost},
+        {"lost_unaccounted", lost_unaccounted(report)},
+        {"cycles_per_packet", report.cycles_per_packet},
+        {"tsc_hz", report.tsc_hz},
+        {"pools_balanced", report.pools_balanced},
+        {"conserved", report.conserved},
+        {"final", report.final},
+        {"problems", report.problems},
+        {"ports", ports_of(report)},
+        {"all", json_of(report.all)},
+        {"streams", list_of(report.streams)},
+        {"lcores", list_of(report.lcores)},
+        {"zones", list_of(report.zones)},
+        {"drops", drops},
+    };
+    return json.dump(2) + "\n";
+}
+
+}  // namespace umbuf::fwd
