@@ -12,12 +12,15 @@ import itertools
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import shutil
 import signal
 import struct
 import subprocess
 import tempfile
+import termios
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -167,6 +170,63 @@ class Program:
         self.process.wait()
         with contextlib.suppress(OSError, ValueError):
             self.process.stdin.close()
+
+
+class Terminal:
+    """A program on a pseudo-terminal, as a person would use it."""
+
+    def __init__(self, name, argv, log):
+        self.name, self.seen = name, ""
+        self.log = pathlib.Path(log)
+        self.master, self.slave = pty.openpty()
+        self.settings = termios.tcgetattr(self.slave)
+        self.process = subprocess.Popen(
+            [str(a) for a in argv], stdin=self.slave, stdout=self.slave, stderr=self.slave,
+            start_new_session=True, preexec_fn=_die_with_parent)
+
+    def _read(self, timeout):
+        ready, _, _ = select.select([self.master], [], [], timeout)
+        if not ready:
+            return False
+        chunk = os.read(self.master, 65536).decode(errors="replace")
+        self.seen += chunk
+        with open(self.log, "a", encoding="utf-8") as log:
+            log.write(chunk)
+        return True
+
+    def expect(self, pattern, timeout=PATIENCE_S):
+        """Read until the pattern appears; what came before it is then forgotten."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = re.search(pattern, self.seen)
+            if found:
+                self.seen = self.seen[found.end():]
+                return found
+            if not self._read(0.1) and (time.monotonic() > deadline or self.process.poll() is not None):
+                raise LabError(f"{self.name} never showed '{pattern}'; it showed:\n{self.seen[-2000:]}")
+
+    def keys(self, text):
+        os.write(self.master, text.encode())
+
+    def wait(self, timeout=PATIENCE_S):
+        deadline = time.monotonic() + timeout
+        while self.process.poll() is None:
+            self._read(0.05)  # a full terminal would block it
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.name} did not end; it showed:\n{self.seen[-2000:]}")
+        while self._read(0):
+            pass
+        return self.process.returncode
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+    def last_words(self):
+        return f"{self.name} showed last:\n{self.seen[-1000:]}"
 
 
 def run(argv, timeout=PATIENCE_S, check=True, cwd=None):
@@ -348,6 +408,12 @@ class Lab:
         self.programs.append(program)
         self._stack.callback(program.end)
         return program
+
+    def terminal(self, name, argv):
+        terminal = Terminal(name, argv, self.logs / f"{name}.log")
+        self.programs.append(terminal)
+        self._stack.callback(terminal.end)
+        return terminal
 
     def namespace(self, label):
         namespace = Namespace(label)
