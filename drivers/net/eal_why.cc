@@ -240,7 +240,10 @@ Reason pci_fact(const std::string& address) {
     if (!fs::exists(device, none))
         return "there is no such PCI device; 'lspci -D' lists those there are";
     const fs::path driver = fs::read_symlink(device / "driver", none).filename();
-    const std::string bind = fmt::format("dpdk-devbind.py --bind=vfio-pci {}", address);
+    const std::string bind = fmt::format(
+        "dpdk-devbind.py --bind=vfio-pci {} (the kernel then loses it: not the interface that you "
+        "are logged in by)",
+        address);
     if (driver.empty()) return fmt::format("no kernel driver has it; give it to DPDK: {}", bind);
     static constexpr Text kForDpdk[] = {"vfio-pci", "uio_pci_generic", "igb_uio", "mlx4_core",
                                         "mlx5_core"};

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <rte_errno.h>
 
+#include "drivers/net/offloads.h"
 #include "drivers/net/port.h"
 
 namespace umbuf {
@@ -188,42 +189,27 @@ void PortSetup::choose_receive() {
         (port->quirks_.chains == Quirks::by_scatter && (conf.rxmode.offloads & kScatter) != 0);
 }
 
-// The one place that decides about MBUF_FAST_FREE. With it a driver returns mbufs to the first
-// one's pool without looking at their counts, so one shared mbuf is enough to corrupt memory.
 void PortSetup::choose_transmit() {
-    const uint64_t own = kMultiSegs | kFastFree;
     const uint64_t capa = info.tx_offload_capa;
-    conf.txmode.offloads = want().tx_offloads & ~own & capa;
-    note_missing(want().tx_offloads & ~own & ~capa, rte_eth_dev_tx_offload_name);
-    if ((capa & kFastFree) != 0) {
-        if (want().shared_mbufs)
-            note("MBUF_FAST_FREE is off: shared mbufs may be sent here");
-        else
-            conf.txmode.offloads |= kFastFree;
-    }
-    if (want().multi_seg) conf.txmode.offloads |= kMultiSegs & capa;
+    const TxWish wish{want().tx_offloads, want().multi_seg, want().shared_mbufs};
+    const TxChoice choice = choose_tx(wish, capa, info.tx_desc_lim, port->quirks_);
+    conf.txmode.offloads = choice.offloads;
+    port->chain_segs_ = choice.chain_segs;
+    port->chain_bytes_ = choice.chain_bytes;
+    port->guarded_ = choice.guarded();
 
-    Port& p = *port;
-    const uint16_t segs = std::min(info.tx_desc_lim.nb_seg_max, info.tx_desc_lim.nb_mtu_seg_max);
-    if ((conf.txmode.offloads & kMultiSegs) != 0) {
-        p.chain_segs_ = segs == 0 ? UINT16_MAX : segs;
-        p.chain_bytes_ = kNoLimit;
-        if (p.chain_segs_ < UINT16_MAX)
-            note("chains above {} mbufs are copied flat: the device sends no longer ones",
-                 p.chain_segs_);
-    } else if (want().multi_seg && p.quirks_.chain_bytes != 0) {
-        p.chain_segs_ = UINT16_MAX;
-        p.chain_bytes_ = p.quirks_.chain_bytes;
-    } else {
-        p.chain_segs_ = 1;
-        p.chain_bytes_ = 0;
+    note_missing(wish.offloads & ~(kMultiSegs | kFastFree) & ~capa, rte_eth_dev_tx_offload_name);
+    if ((capa & kFastFree) != 0 && wish.shared_mbufs)
+        note("MBUF_FAST_FREE is off: shared mbufs may be sent here");
+    if (choice.chain_segs == 1)
         note(
             "no multi-segment transmit: {}; chains are copied flat (up to {} bytes, longer ones "
             "are "
             "dropped and counted)",
-            want().multi_seg ? "the device does not offer it" : "it was not asked for", room);
-    }
-    p.guarded_ = p.chain_segs_ < UINT16_MAX || p.chain_bytes_ < kNoLimit;
+            wish.multi_seg ? "the device does not offer it" : "it was not asked for", room);
+    else if (choice.guarded())
+        note("chains above {} mbufs or {} bytes are copied flat: the device sends no longer ones",
+             choice.chain_segs, choice.chain_bytes);
 }
 
 void PortSetup::choose_rss() {
