@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_run.py - scripts/run itself: what it writes, when it is content, what it leaves behind.
+import contextlib
 import pathlib
 import signal
-import subprocess
 
 import case
 import lab
@@ -67,6 +67,9 @@ class Run(case.SystemTest):
     @staticmethod
     def children(run):
         """The pids of both programs, once they are there."""
-        pids = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, check=False,
-                              timeout=lab.PATIENCE_S).stdout.decode().split()
+        pids = []
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if int(stat.read_text().rpartition(")")[2].split()[1]) == run.pid:
+                    pids.append(int(stat.parent.name))
         return pids if len(pids) == 2 else []
