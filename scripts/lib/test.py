@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
 BUILD = BUILD if BUILD.is_absolute() else ROOT / BUILD
 LOGS = BUILD / "test-logs"
+HANGS_S = 900  # for a whole step, against hanging only
 
 
 @dataclasses.dataclass
@@ -48,19 +49,23 @@ def last_lines(path, n=15):
     return "".join(f"     {line}\n" for line in lines)
 
 
-def command(name, argv, log):
+def command(argv, log):
     """Run to the end with its output in a log: (exit status, seconds)."""
     begin = time.monotonic()
     with open(log, "wb") as out:
-        status = subprocess.run([str(a) for a in argv], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out,
-                                stderr=subprocess.STDOUT).returncode
+        try:
+            status = subprocess.run([str(a) for a in argv], cwd=ROOT, stdin=subprocess.DEVNULL,
+                                    stdout=out, stderr=subprocess.STDOUT, timeout=HANGS_S).returncode
+        except subprocess.TimeoutExpired:
+            out.write(f"it did not end within {HANGS_S} s\n".encode())
+            status = "none"
     return status, time.monotonic() - begin
 
 
 def one_command(name, argv):
     """A step that is one test: passed when the command says so."""
     log = LOGS / f"{name.replace(' ', '-').replace('/', '-')}.log"
-    status, seconds = command(name, argv, log)
+    status, seconds = command(argv, log)
     tally = show("ok" if status == 0 else "FAIL", seconds, name)
     if status != 0:
         print(f"{last_lines(log)}     exit status {status}, log: {log}", flush=True)
@@ -102,7 +107,7 @@ def google_test(program, names):
         return Tally()
     log, report = LOGS / f"{program.name}.log", LOGS / f"{program.name}.json"
     report.unlink(missing_ok=True)
-    status, seconds = command(program.name, [
+    status, seconds = command([
         program, f"--gtest_output=json:{report}", *([f"--gtest_filter={':'.join(cases)}"] if names else [])],
         log)
     if not report.exists():
@@ -156,7 +161,7 @@ def models_and_mutants(names):
 
 def counted_script(name, path):
     log = LOGS / f"{name}.log"
-    status, seconds = command(name, [path], log)
+    status, seconds = command([path], log)
     counts = re.findall(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$",
                         log.read_text(errors="replace"), re.MULTILINE)
     if not counts:

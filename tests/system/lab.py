@@ -63,15 +63,19 @@ def _die_with_parent():
     _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: also when we are killed with -9
 
 
+def _must_exist(program):
+    if not shutil.which(program):
+        raise LabError(f"there is no program {program}; scripts/build makes umfwd, "
+                       "scripts/deps run test brings the others")
+
+
 class Program:
     """A child process whose output goes to a log file and whose input is a pipe."""
 
     def __init__(self, name, argv, log, cwd=None):
         self.name = name
         self.argv = [str(a) for a in argv]
-        if not shutil.which(self.argv[0]):
-            raise LabError(f"there is no program {self.argv[0]}; scripts/build makes umfwd, "
-                           "scripts/deps run test brings the others")
+        _must_exist(self.argv[0])
         self.log = pathlib.Path(log)
         with open(self.log, "ab") as out:
             out.write(f"$ {' '.join(self.argv)}\n".encode())
@@ -177,6 +181,7 @@ class Terminal:
 
     def __init__(self, name, argv, log):
         self.name, self.seen = name, ""
+        _must_exist(argv[0])
         self.log = pathlib.Path(log)
         self.master, self.slave = pty.openpty()
         self.settings = termios.tcgetattr(self.slave)

@@ -2,7 +2,7 @@
 # run.py - find the system tests, run those that match, print one line each.
 #
 # usage: /usr/bin/python3 tests/system/run.py [--list] [--tally FILE] [NAME...]
-# A test is named file.sentence; a NAME matches any part of that. Exit status 1: something failed.
+# A test is named "system file.sentence"; a NAME matches any part of that. Exit status 1: something failed.
 import argparse
 import json
 import pathlib
@@ -18,7 +18,7 @@ import lab   # noqa: E402
 
 def short_name(test):
     module, *_, method = test.id().split(".")
-    return f"{module.removeprefix('test_')}.{method.removeprefix('test_')}"
+    return f"system {module.removeprefix('test_')}.{method.removeprefix('test_')}"
 
 
 def all_tests(suite):
@@ -64,7 +64,7 @@ class Lines(unittest.TestResult):
         super().stopTest(test)
         word, text = self.verdict
         self.tally[{"ok": "passed", "FAIL": "failed", "skip": "skipped"}[word]] += 1
-        print(f"{word:4} {time.monotonic() - self.started:6.1f} s  system {short_name(test)}"
+        print(f"{word:4} {time.monotonic() - self.started:6.1f} s  {short_name(test)}"
               + (f"  ({text})" if word == "skip" else ""), flush=True)
         if word == "FAIL":
             print("".join(f"     {line}\n" for line in text.splitlines()), end="")
