@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// commands.cc - the table of commands, in testpmd's words where testpmd has the command.
+//
+// A command changes something through the Forwarder and prints a line about it, or prints what
+// show.h made. What goes wrong is returned, never printed here: who reads the lines decides what an
+// error ends.
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+
+#include <fmt/format.h>
+#include <rte_cycles.h>
+#include <rte_log.h>
+#include <rte_malloc.h>
+#include <rte_mempool.h>
+#include <rte_memzone.h>
+#include <rte_ring.h>
+
+#include "app/umfwd/engine.h"
+#include "app/umfwd/forwarder.h"
+#include "app/umfwd/prompt.h"
+#include "app/umfwd/show.h"
+
+namespace umbuf::fwd {
+namespace {
+
+// ---- helpers
+
+Status print(Session& session, const std::string& text) {
+    session.print(text);
+    return {};
+}
+Status print(Session& session, Result<std::string> text) {
+    if (!text) return text.error();
+    return print(session, text.value());
+}
+
+Result<std::vector<Port*>> chosen_ports(const Session& session, const Args& args) {
+    const std::vector<Port*> all = session.forwarder->ports();
+    if (args.is_all("port")) return all;
+    const auto wanted = static_cast<uint16_t>(args.number("port"));
+    std::vector<uint16_t> ids;
+    for (Port* port : all) {
+        if (port->id() == wanted) return std::vector<Port*>{port};
+        ids.push_back(port->id());
+    }
+    const std::string there = ids.empty() ? "none" : fmt::format("{}", fmt::join(ids, ", "));
+    return Error{ENODEV,
+                 fmt::format("port {}: there is no such port; there are: {}", wanted, there)};
+}
+
+// on_each - all chosen ports get their turn, also after one failed; the first error is the answer.
+template <class Do>
+Status on_each(const Session& session, const Args& args, const Do& act) {
+    Result<std::vector<Port*>> ports = chosen_ports(session, args);
+    if (!ports) return ports.error();
+    Status first;
+    for (Port* port : ports.value()) {
+        Status done = act(*port);
+        if (first && !done) first = std::move(done);
+    }
+    return first;
+}
+
+Status change(Session& session, const std::function<void(Settings&)>& edit,
+              const std::string& text) {
+    Status done = session.forwarder->change(edit);
+    if (!done) return done;
+    return print(session, text);
+}
+
+// as_option - a value in the form of its command line option: one parser, one set of sentences.
+Result<Settings> as_option(const char* option, const std::string& value) {
+    std::string program = "umfwd", argument = fmt::format("{}={}", option, value);
+    char* argv[] = {program.data(), argument.data(), nullptr};
+    Result<ParsedArgs> parsed = parse_args(2, argv);
+    if (!parsed) return parsed.error();
+    return parsed.value().settings;
+}
+
+const PortNic* nic_of(const Report& report, uint16_t port) {
+    for (const PortForward& p : report.ports)
+        if (p.port == port) return &p.nic;
+    return nullptr;
+}
+
+// ---- forwarding
+
+Status start(Session& session, const Args& args) {
+    uint32_t bursts = 0;
+    if (args.given("tx_first")) bursts = 1;
+    if (args.given("n")) bursts = static_cast<uint32_t>(args.number("n"));
+    Status done = session.forwarder->start(bursts);
+    if (!done) return done;
+    return print(session, session.forwarder->config_text());
+}
+
+Status stop(Session& session, const Args&) {
+    Status done = session.forwarder->stop();
+    if (!done) return done;
+    return print(session, "Telling cores to stop...\nWaiting for lcores to finish...\n" +
+                              to_text(session.forwarder->report()) + "\nDone.\n");
+}
+
+Status quit(Session& session, const Args&) {
+    session.quit = true;
+    return {};
+}
+
+Status load(Session& session, const Args& args) {
+    return session.load(args.text("file"));
+}
+
+Status help(Session& session, const Args& args) {
+    const std::string part = args.given("part") ? args.text("part") : "";
+    std::string text;
+    for (const Command& command : commands())
+        if (std::string_view(command.grammar).find(part) != std::string_view::npos)
+            text += fmt::format("{}\n    {}\n", command.grammar, command.help);
+    if (text.empty())
+        return Error{ENOENT,
+                     fmt::format("help {}: no command has this in it; \"help\" lists all", part)};
+    return print(session, "\n" + text + "\nTab completes a word, '?' shows what may follow.\n");
+}
+
+// ---- show
+
+Status show_port(Session& session, const Args& args) {
+    const std::string& what = args.word(0);
+    if (what == "summary") {
+        Result<std::vector<Port*>> ports = chosen_ports(session, args);
+        if (!ports) return ports.error();
+        return print(session, show::port_summary(ports.value()));
+    }
+    const Report report = what == "stats" ? session.forwarder->report() : Report();
+    return on_each(session, args, [&](Port& port) -> Status {
+        if (what == "info") return print(session, show::port_info(port));
+        if (what == "xstats") return print(session, show::port_xstats(port.id()));
+        const PortNic* nic = nic_of(report, port.id());
+        if (nic == nullptr)
+            return Error{ENODATA, fmt::format("port {}: its device has no counters", port.id())};
+        return print(session, show::port_stats(port.id(), *nic, session.shown[port.id()],
+                                               rte_get_tsc_cycles(), rte_get_tsc_hz()));
+    });
+}
+
+Status show_fwd(Session& session, const Args&) {
+    return print(session, to_text(session.forwarder->report()));
+}
+
+Status show_config(Session& session, const Args& args) {
+    const Forwarder& forwarder = *session.forwarder;
+    const Settings& settings = forwarder.settings();
+    if (args.word(0) == "rxtx")
+        return print(session, show::config_rxtx(settings, forwarder.ports()));
+    if (args.word(0) == "cores") return print(session, show::config_cores(settings));
+    if (args.word(0) == "txpkts")
+        return print(session, fmt::format("Number of segments: {}\nSegment sizes: {}\n",
+                                          settings.txpkts.size(), fmt::join(settings.txpkts, ",")));
+    return print(session, forwarder.config_text());
+}
+
+Status show_queue(Session& session, const Args& args) {
+    const auto queue = static_cast<uint16_t>(args.number("queue"));
+    const bool rx = args.word(0) == "rxq";
+    return on_each(session, args, [&](const Port& port) {
+        return print(session, rx ? show::rx_queue(port, queue) : show::tx_queue(port, queue));
+    });
+}
+
+Status show_mbuf(Session& session, const Args&) {
+    return print(session, show::mbufs(session.forwarder->report().zones));
+}
+
+Status show_device(Session& session, const Args& args) {
+    const std::string& name = args.text("name");
+    std::string text;
+    for (const Port* port : session.forwarder->ports())
+        if (name == "all" || name == port->name()) text += show::device_info(*port);
+    if (text.empty() && name != "all")
+        return Error{ENODEV,
+                     fmt::format("device {}: no port belongs to it; \"show port summary all\" "
+                                 "lists their names",
+                                 name)};
+    return print(session, text);
+}
+
+// ---- clear
+
+Status clear_port(Session& session, const Args& args) {
+    const bool extended = args.word(0) == "xstats";
+    return on_each(session, args, [&](const Port& port) -> Status {
+        const int e = extended ? rte_eth_xstats_reset(port.id()) : rte_eth_stats_reset(port.id());
+        if (e != 0)
+            return Error{-e, fmt::format("port {} ({}): its counters cannot be cleared: {}",
+                                         port.id(), port.driver(), rte_strerror(-e))};
+        session.shown.erase(port.id());
+        return print(session, fmt::format("\n  NIC {}statistics for port {} cleared\n",
+                                          extended ? "extended " : "", port.id()));
+    });
+}
+
+Status clear_fwd(Session& session, const Args&) {
+    session.forwarder->clear_stats();
+    return {};
+}
+
+// ---- set
+
+Status set_fwd(Session& session, const Args& args) {
+    const std::string mode = args.word(0);
+    return change(
+        session, [&](Settings& s) { s.mode = mode; },
+        fmt::format("Set {} packet forwarding mode\n", mode));
+}
+
+Status set_burst(Session& session, const Args& args) {
+    const auto n = static_cast<uint16_t>(args.number("n"));
+    return change(
+        session, [&](Settings& s) { s.burst = n; },
+        fmt::format("Number of packets per burst set to {}\n", n));
+}
+
+Status set_nbcore(Session& session, const Args& args) {
+    const auto n = static_cast<uint32_t>(args.number("n"));
+    return change(
+        session, [&](Settings& s) { s.nb_cores = n; },
+        fmt::format("Number of forwarding cores set to {}\n", n));
+}
+
+Status set_nbport(Session& session, const Args& args) {
+    const auto n = static_cast<uint16_t>(args.number("n"));
+    return change(
+        session, [&](Settings& s) { s.nb_ports = n; },
+        fmt::format("Number of forwarding ports set to {}\n", n));
+}
+
+Status set_portlist(Session& session, const Args& args) {
+    Result<Settings> wanted = as_option("--portlist", args.text("list"));
+    if (!wanted) return wanted.error();
+    return change(
+        session,
+        [&](Settings& s) {
+            s.port_list = wanted.value().port_list;
+            s.nb_ports = 0;
+        },
+        fmt::format("Forwarding ports set to {}\n", fmt::join(wanted.value().port_list, ",")));
+}
+
+Status set_corelist(Session& session, const Args& args) {
+    Result<Settings> wanted = as_option("--corelist", args.text("list"));
+    if (!wanted) return wanted.error();
+    return change(
+        session,
+        [&](Settings& s) {
+            s.core_list = wanted.value().core_list;
+            s.nb_cores = wanted.value().nb_cores;
+        },
+        fmt::format("Forwarding lcores set to {}\n", fmt::join(wanted.value().core_list, ",")));
+}
+
+Status set_txpkts(Session& session, const Args& args) {
+    Result<Settings> wanted = as_option("--txpkts", args.text("lengths"));
+    if (!wanted) return wanted.error();
+    return change(
+        session, [&](Settings& s) { s.txpkts = wanted.value().txpkts; },
+        fmt::format("Segment lengths set to {}\n", fmt::join(wanted.value().txpkts, ",")));
+}
+
+Status set_topology(Session& session, const Args& args) {
+    Result<Settings> wanted = as_option("--port-topology", args.word(0));
+    if (!wanted) return wanted.error();
+    return change(
+        session, [&](Settings& s) { s.topology = wanted.value().topology; },
+        fmt::format("Port topology set to {}\n", args.word(0)));
+}
+
+Status set_flush_rx(Session& session, const Args& args) {
+    const bool on = args.word(0) == "on";
+    return change(
+        session, [&](Settings& s) { s.flush_rx = on; },
+        fmt::format("Flush of waiting packets at a restart: {}\n", args.word(0)));
+}
+
+Status set_eth_peer(Session& session, const Args& args) {
+    rte_ether_addr mac;
+    UM_ASSERT(rte_ether_unformat_addr(args.text("mac").c_str(), &mac) == 0);  // the grammar's type
+    return on_each(session, args, [&](const Port& port) {
+        return change(
+            session, [&](Settings& s) { s.peers[port.id()] = mac; },
+            fmt::format("Peer of port {} set to {}\n", port.id(), args.text("mac")));
+    });
+}
+
+Status set_promisc(Session& session, const Args& args) {
+    const bool on = args.word(0) == "on";
+    return on_each(session, args, [&](const Port& port) -> Status {
+        const int e =
+            on ? rte_eth_promiscuous_enable(port.id()) : rte_eth_promiscuous_disable(port.id());
+        if (e == 0) return {};
+        return Error{-e, fmt::format("Error during {} promiscuous mode for port {}: {}",
+                                     on ? "enabling" : "disabling", port.id(), rte_strerror(-e))};
+    });
+}
+
+Status set_log(Session&, const Args& args) {
+    const std::string& type = args.text("type");
+    const auto level = static_cast<uint32_t>(args.number("level"));
+    if (level < 1 || level > RTE_LOG_MAX)
+        return Error{EINVAL, fmt::format("set log {} {}: expected a level from 1 (emergency) to {} "
+                                         "(debug)",
+                                         type, level, static_cast<unsigned>(RTE_LOG_MAX))};
+    if (type == "global") {
+        rte_log_set_global_level(level);
+        return {};
+    }
+    if (rte_log_set_level_pattern(type.c_str(), level) < 0)
+        return Error{EINVAL,
+                     fmt::format("set log {}: expected \"global\" or the name of a log, such "
+                                 "as pmd.net.virtio.*",
+                                 type)};
+    return {};
+}
+
+// ---- port
+
+Status port_start_stop(Session& session, const Args& args) {
+    Forwarder& forwarder = *session.forwarder;
+    const std::string& what = args.word(0);
+    session.print(what == "start"  ? "Starting ports...\n"
+                  : what == "stop" ? "Stopping ports...\n"
+                                   : "Closing ports...\n");
+    Status done = on_each(session, args, [&](const Port& port) {
+        const uint16_t id = port.id();  // a closed port may be gone afterwards
+        if (what == "start") return forwarder.port_start(id);
+        if (what == "stop") return forwarder.port_stop(id);
+        return forwarder.port_close(id);
+    });
+    if (!done) return done;
+    return print(session, "Done\n");
+}
+
+Status port_attach(Session& session, const Args& args) {
+    session.print("Attaching a new port...\n");
+    Result<uint16_t> port = session.forwarder->port_attach(args.text("devargs"));
+    if (!port) return port.error();
+    return print(session, fmt::format("Port {} is attached. Now total ports is {}\nDone\n",
+                                      port.value(), session.forwarder->ports().size()));
+}
+
+Status port_detach(Session& session, const Args& args) {
+    session.print("Removing a device...\n");
+    const auto id = static_cast<uint16_t>(args.number("port"));
+    Status done = session.forwarder->port_detach(id);
+    if (!done) return done;
+    session.shown.erase(id);  // the number may come back as another device
+    return print(session, fmt::format("Port {} is closed\nDevice is detached\n"
+                                      "Now total ports is {}\nDone\n",
+                                      id, session.forwarder->ports().size()));
+}
+
+// frame_fits - a longer frame than one receive buffer needs a port that makes chains, and that was
+// decided when the port was configured.
+Status frame_fits(const Port& port, uint32_t mtu) {
+    const uint32_t frame = mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+    const Zone* zone = port.config().rx_zone;
+    if (zone == nullptr || frame <= zone->size || (port.rx_offloads() & RTE_ETH_RX_OFFLOAD_SCATTER))
+        return {};
+    return Error{EINVAL,
+                 fmt::format("port {}: MTU {} makes frames of {} bytes, its buffers have {}; "
+                             "start umfwd with --max-pkt-len={}",
+                             port.id(), mtu, frame, zone->size, frame)};
+}
+
+Status port_config_mtu(Session& session, const Args& args) {
+    const auto mtu = static_cast<uint16_t>(args.number("mtu"));
+    return on_each(session, args, [&](const Port& port) -> Status {
+        Status fits = frame_fits(port, mtu);
+        if (!fits) return fits;
+        const int e = rte_eth_dev_set_mtu(port.id(), mtu);
+        if (e == 0) return {};
+        return Error{-e, fmt::format("port {} ({}): the driver refused MTU {}: {}{}", port.id(),
+                                     port.driver(), mtu, rte_strerror(-e),
+                                     e == -EBUSY ? "; \"port stop\" it first" : "")};
+    });
+}
+
+// ---- dump
+
+// dumped - what a function of DPDK writes to a FILE.
+template <class Write>
+Status dumped(Session& session, const Write& write) {
+    char* text = nullptr;
+    size_t size = 0;
+    FILE* file = open_memstream(&text, &size);
+    if (file == nullptr) return Error{errno, "dump: no memory for the text"};
+    write(file);
+    fclose(file);
+    const std::string copy(text, size);
+    free(text);
+    return print(session, copy);
+}
+
+Error no_object(const char* kind, const std::string& name) {
+    return {ENOENT,
+            fmt::format("dump_{0} {1}: there is no {0} of this name; \"dump_{0}\" lists all", kind,
+                        name)};
+}
+
+Status dump_mempool(Session& session, const Args& args) {
+    if (!args.given("name")) return dumped(session, rte_mempool_list_dump);
+    rte_mempool* pool = rte_mempool_lookup(args.text("name").c_str());
+    if (pool == nullptr) return no_object("mempool", args.text("name"));
+    return dumped(session, [pool](FILE* file) { rte_mempool_dump(file, pool); });
+}
+
+Status dump_ring(Session& session, const Args& args) {
+    if (!args.given("name")) return dumped(session, rte_ring_list_dump);
+    const rte_ring* ring = rte_ring_lookup(args.text("name").c_str());
+    if (ring == nullptr) return no_object("ring", args.text("name"));
+    return dumped(session, [ring](FILE* file) { rte_ring_dump(file, ring); });
+}
+
+Status dump_memzone(Session& session, const Args&) {
+    return dumped(session, rte_memzone_dump);
+}
+Status dump_lcores(Session& session, const Args&) {
+    return dumped(session, rte_lcore_dump);
+}
+Status dump_physmem(Session& session, const Args&) {
+    return dumped(session, rte_dump_physmem_layout);
+}
+Status dump_socket_mem(Session& session, const Args&) {
+    return dumped(session, [](FILE* file) { rte_malloc_dump_stats(file, nullptr); });
+}
+
+// set_fwd_grammar - the modes that there are, so that they complete and a wrong one is answered
+// with the list.
+const char* set_fwd_grammar() {
+    static const std::string grammar = [] {
+        std::vector<std::string> names;
+        for (const Engine* engine : engines())
+            names.emplace_back(engine->name);
+        return fmt::format("set fwd ({})", fmt::join(names, "|"));
+    }();
+    return grammar.c_str();
+}
+
+std::vector<Command> table() {
+    return {
+        {"start [tx_first [<n:u32>]]", "start forwarding; tx_first: send n bursts (1) first",
+         &start},
+        {"stop", "stop forwarding and print what happened", &stop},
+        {"quit", "stop, halt in order and end", &quit},
+        {"help [<part:str>]", "all commands, or those with this in them", &help},
+        {"load <file:str>", "run the commands in a file", &load},
+
+        {"show port (info|stats|xstats|summary) <port:u16|all>", "a port, its counters",
+         &show_port},
+        {"show fwd stats all", "what was forwarded, and what was not and why", &show_fwd},
+        {"show config (fwd|rxtx|cores|txpkts)", "streams, queues, lcores or made packets",
+         &show_config},
+        {"show (rxq|txq) info <port:u16> <queue:u16>", "how a queue is set up", &show_queue},
+        {"show mbuf", "zones: in use, total, denied; what the traps caught", &show_mbuf},
+        {"show device info <name:str>", "the device of a port, by name, or all", &show_device},
+
+        {"clear port (stats|xstats) <port:u16|all>", "set the device's counters to 0", &clear_port},
+        {"clear fwd stats all", "set the forwarding counters to 0", &clear_fwd},
+
+        {set_fwd_grammar(), "forwarding mode", &set_fwd},
+        {"set burst <n:u16>", "packets per burst, 1-512", &set_burst},
+        {"set nbcore <n:u32>", "lcores that forward", &set_nbcore},
+        {"set nbport <n:u16>", "forward between the first n ports", &set_nbport},
+        {"set portlist <list:str>", "ports that forward, such as 0,2-3", &set_portlist},
+        {"set corelist <list:str>", "lcores that forward, such as 1,3", &set_corelist},
+        {"set topology (paired|chained|loop)", "which port feeds which", &set_topology},
+        {"set txpkts <lengths:str>", "segment lengths of made packets, such as 64,128",
+         &set_txpkts},
+        {"set eth-peer <port:u16> <mac:mac>", "who is at the other end of a port", &set_eth_peer},
+        {"set promisc <port:u16|all> (on|off)", "receive what is not for us", &set_promisc},
+        {"set flush_rx (on|off)", "drop what arrived while stopped", &set_flush_rx},
+        {"set log <type:str> <level:u32>", "log level, 1-8, of \"global\" or a log", &set_log},
+
+        {"port (start|stop|close) <port:u16|all>", "also while forwarding", &port_start_stop},
+        {"port attach <devargs:str>", "add a device, as after --vdev or -a", &port_attach},
+        {"port detach <port:u16>", "close a port and remove its device", &port_detach},
+        {"port config mtu <port:u16|all> <mtu:u16>", "largest packet without header",
+         &port_config_mtu},
+
+        {"dump_mempool [<name:str>]", "DPDK's view of one pool or all", &dump_mempool},
+        {"dump_ring [<name:str>]", "DPDK's view of one ring or all", &dump_ring},
+        {"dump_memzone", "DPDK's memory zones", &dump_memzone},
+        {"dump_lcores", "DPDK's lcores", &dump_lcores},
+        {"dump_physmem", "DPDK's memory segments", &dump_physmem},
+        {"dump_socket_mem", "DPDK's heaps", &dump_socket_mem},
+    };
+}
+
+}  // namespace
+
+std::span<const Command> commands() noexcept {
+    static const std::vector<Command> all = table();
+    return all;
+}
+
+}  // namespace umbuf::fwd
