@@ -23,8 +23,7 @@ std::vector<int> nodes_in_use(bool numa) {
     if (numa) {
         unsigned lcore;
         RTE_LCORE_FOREACH(lcore) nodes.insert(static_cast<int>(rte_lcore_to_socket_id(lcore)));
-        uint16_t port;
-        RTE_ETH_FOREACH_DEV(port) nodes.insert(node_of_port(port, numa));
+        for (const uint16_t port : present_ports()) nodes.insert(node_of_port(port, numa));
     }
     return {nodes.begin(), nodes.end()};
 }
@@ -58,6 +57,15 @@ Zone* find_zone(uint32_t room, int node, const std::string& prefix) {
 
 }  // namespace
 
+std::vector<uint16_t> present_ports() {  // RTE_ETH_FOREACH_DEV, without its narrowing
+    std::vector<uint16_t> ids;
+    for (uint64_t id = 0;; ++id) {
+        id = rte_eth_find_next_owned_by(static_cast<uint16_t>(id), RTE_ETH_DEV_NO_OWNER);
+        if (id >= RTE_MAX_ETHPORTS) return ids;
+        ids.push_back(static_cast<uint16_t>(id));
+    }
+}
+
 int node_of_port(uint16_t port, bool numa) {
     const int node = rte_eth_dev_socket_id(port);
     return numa && node >= 0 ? node : main_node();
@@ -65,8 +73,7 @@ int node_of_port(uint16_t port, bool numa) {
 
 ZoneInput Buffers::input(int node) const {
     ZoneInput in;
-    uint16_t port;
-    RTE_ETH_FOREACH_DEV(port) {
+    for (const uint16_t port : present_ports()) {
         ++in.ports;
         if (node_of_port(port, settings_.numa) == node) ++in.rx_ports;
     }

@@ -12,6 +12,9 @@
 
 namespace umbuf::fwd {
 
+// present_ports - the numbers of the ports that EAL has and nobody else owns (bonding, for one).
+[[nodiscard]] std::vector<uint16_t> present_ports();
+
 // node_of_port - where a port's buffers belong; a device without a node gets the main lcore's.
 [[nodiscard]] int node_of_port(uint16_t port, bool numa);
 

@@ -3,7 +3,6 @@
 #include "app/umfwd/port_set.h"
 
 #include <algorithm>
-#include <set>
 
 #include <fmt/format.h>
 #include <rte_dev.h>
@@ -12,6 +11,7 @@
 #include "app/umfwd/engine.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/topology.h"
+#include "drivers/net/eal.h"
 #include "drivers/net/quirks.h"
 
 namespace umbuf::fwd {
@@ -32,13 +32,6 @@ int on_event(uint16_t port, rte_eth_event_type event, void*, void*) {
 }
 
 constexpr rte_eth_event_type kEvents[] = {RTE_ETH_EVENT_INTR_LSC, RTE_ETH_EVENT_INTR_RMV};
-
-std::set<uint16_t> ids_now() {
-    std::set<uint16_t> ids;
-    uint16_t id;
-    RTE_ETH_FOREACH_DEV(id) ids.insert(id);
-    return ids;
-}
 
 const rte_device* device_of(const Port& port) {
     rte_eth_dev_info info{};
@@ -112,7 +105,8 @@ Result<Port*> PortSet::add(uint16_t id) {
     say(fmt::format("Configuring Port {} (socket {})\n", id, node_of_port(id, settings_.numa)));
     Result<std::unique_ptr<Port>> port = Port::configure(id, Result<PortConfig>(config).value());
     if (!port) return port.error();
-    Slot slot{.port = std::move(port).value(), .faults = nullptr, .flushed = 0, .nic = {}};
+    Slot slot{.port = std::move(port).value(), .faults = nullptr, .generation = ++generations_,
+              .flushed = 0, .nic = {}};
     if (!settings_.faults.empty()) {
         Result<FaultPlan> plan = FaultPlan::parse(settings_.faults);
         if (!plan) return plan.error();
@@ -130,14 +124,13 @@ Result<Port*> PortSet::add(uint16_t id) {
 }
 
 Result<Port*> PortSet::attach(const std::string& devargs) {
-    const std::set<uint16_t> before = ids_now();
+    const std::vector<uint16_t> before = present_ports();
     if (const int e = rte_dev_probe(devargs.c_str()); e < 0)
-        return Error{-e, fmt::format("cannot attach '{}': {}; expected a device as after -a or --vdev, such "
-                                     "as 0000:00:04.0 or net_null0",
-                                     devargs, rte_strerror(-e))};
+        return Error{-e, fmt::format("cannot attach '{}' ({}): {}", devargs, rte_strerror(-e),
+                                     why_no_device(devargs))};
     Port* first = nullptr;
-    for (const uint16_t id : ids_now()) {
-        if (before.contains(id) || find(id) != nullptr) continue;
+    for (const uint16_t id : present_ports()) {
+        if (std::find(before.begin(), before.end(), id) != before.end()) continue;
         Result<Port*> port = add(id);
         if (!port) return port.error();
         if (first == nullptr) first = port.value();
@@ -237,6 +230,8 @@ PortForward PortSet::counts_of(Slot& slot) {
     ask_device(slot);
     PortForward counts;
     counts.port = slot.port->id();
+    counts.generation = slot.generation;
+    counts.gone = slot.port->phase() == PortPhase::closed;
     counts.rx_dropped = slot.nic.rx_missed;
     counts.rx_error = slot.nic.rx_errors;
     counts.rx_nombufs = slot.nic.rx_nombuf;

@@ -49,6 +49,7 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
     struct Slot {
         std::unique_ptr<Port> port;
         std::unique_ptr<FaultPort> faults;  // after `port`: it goes first
+        uint32_t generation = 0;
         uint64_t flushed = 0;
         PortNic nic;  // as last asked
     };
@@ -60,6 +61,7 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
     const Settings& settings_;
     Buffers& buffers_;
     std::vector<Slot> slots_, graveyard_;
+    uint32_t generations_ = 0;
 };
 
 }  // namespace umbuf::fwd

@@ -109,6 +109,24 @@ void accumulate(PortForward& sum, const PortForward& port) {
     sum.nic.tx_bytes += port.nic.tx_bytes;
 }
 
+// merge_gone - a port that was detached speaks through the one that has its number now.
+void merge_gone(Report& report) {
+    std::stable_sort(report.ports.begin(), report.ports.end(), [](const auto& a, const auto& b) {
+        return std::pair(a.port, a.gone) < std::pair(b.port, b.gone);
+    });
+    std::vector<PortForward> merged;
+    for (PortForward& port : report.ports) {
+        if (!merged.empty() && merged.back().port == port.port) {
+            port.nic = {};
+            accumulate(merged.back(), port);
+        } else {
+            merged.push_back(port);
+        }
+    }
+    std::erase_if(merged, [](const PortForward& port) { return port.gone && !port.forwards; });
+    report.ports = std::move(merged);
+}
+
 // ---- text ---------------------------------------------------------------------------------------
 
 std::string packet_lines(const PortForward& p, bool csum, bool one_port) {
@@ -289,8 +307,7 @@ Json ports_of(const Report& report) {
 void summarize(Report& report) {
     take_closed(report);
     add_streams(report);
-    std::sort(report.ports.begin(), report.ports.end(),
-              [](const PortForward& a, const PortForward& b) { return a.port < b.port; });
+    merge_gone(report);
     report.all = PortForward{};
     report.all.port = UINT16_MAX;
     report.all.forwards = true;
@@ -333,7 +350,7 @@ Report since(Report now, const Report& base) {
     }
     for (PortForward& p : now.ports)
         for (const PortForward& b : base.ports) {
-            if (p.port != b.port) continue;
+            if (p.generation != b.generation) continue;
             sub(p.rx_dropped, b.rx_dropped);
             sub(p.rx_error, b.rx_error);
             sub(p.rx_nombufs, b.rx_nombufs);

@@ -30,7 +30,9 @@ struct PortNic {  // what the device itself counted: testpmd's "NIC statistics"
 //      tx_total = tx_packets + tx_dropped      tx_dropped: queue full, port closed, not sendable
 struct PortForward {
     uint16_t port = 0;
-    bool forwards = false;  // a stream uses it; if not, only `nic` says anything
+    uint32_t generation = 0;  // which device of this number: it may be detached and another attached
+    bool gone = false;        // detached; listed while a stream still uses it
+    bool forwards = false;    // a stream uses it; if not, only `nic` says anything
     uint64_t rx_packets = 0, rx_dropped = 0, rx_total = 0;
     uint64_t tx_packets = 0, tx_dropped = 0, tx_total = 0;
     uint64_t rx_error = 0, rx_nombufs = 0, bad_ip_csum = 0, bad_l4_csum = 0;

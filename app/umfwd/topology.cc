@@ -23,12 +23,13 @@ size_t partner(Topology topology, size_t i, size_t n) {
     return i;
 }
 
-// others - every port but this one; a port alone copies to itself.
-std::vector<uint16_t> others(const std::vector<uint16_t>& ports, uint16_t self) {
+// copy_ports - where a tee's copies go: not back, and not where the packet itself goes.
+std::vector<uint16_t> copy_ports(const std::vector<uint16_t>& ports, const PlannedStream& stream) {
     std::vector<uint16_t> list;
-    std::copy_if(ports.begin(), ports.end(), std::back_inserter(list),
-                 [self](uint16_t port) { return port != self; });
-    return list.empty() ? std::vector<uint16_t>{self} : list;
+    std::copy_if(ports.begin(), ports.end(), std::back_inserter(list), [&stream](uint16_t port) {
+        return port != stream.rx_port && port != stream.tx_port;
+    });
+    return list;
 }
 
 // deal - n streams to `lanes` lcores in runs, like testpmd: the last lanes take the remainder.
@@ -117,25 +118,31 @@ Result<Plan> plan_streams(const Settings& settings, const std::vector<uint16_t>&
                                  "receive queue, and they have {}: start again with --txq={}",
                                  settings.mode, need, txq, need)};
     Plan plan;
+    plan.ports = ports;
     plan.lcores.assign(lcores.begin(), lcores.begin() + static_cast<ptrdiff_t>(lanes));
     const std::vector<size_t> lane_of = deal(n, lanes);
     for (uint16_t queue = 0; queue < settings.rxq; ++queue) {
         for (size_t i = 0; i < ports.size(); ++i) {  // T1
             const size_t lane = lane_of[plan.streams.size()];
+            size_t to = partner(settings.topology, i, ports.size());
+            if (is_tee(settings) && to == i) to = (i + 1) % ports.size();
             PlannedStream stream{.rx_port = ports[i],
                                  .rx_queue = queue,
-                                 .tx_port = ports[partner(settings.topology, i, ports.size())],
+                                 .tx_port = ports[to],
                                  .tx_queue = is_tee(settings) ? static_cast<uint16_t>(lane) : queue,
                                  .lane = lane,
                                  .tee = {}};
-            if (is_tee(settings)) stream.tee = others(ports, stream.rx_port);
+            if (is_tee(settings)) stream.tee = copy_ports(ports, stream);
             plan.streams.push_back(std::move(stream));
         }
     }
-    if (settings.topology == Topology::paired && ports.size() % 2 != 0)
+    if (settings.topology == Topology::paired && ports.size() % 2 != 0 && !is_tee(settings))
         plan.notes.push_back(fmt::format(
             "Warning! port-topology=paired and odd forward ports number, the last port (port {}) "
             "will pair with itself.", ports.back()));
+    if (is_tee(settings) && ports.size() < 3)
+        plan.notes.push_back(fmt::format("mode tee between {} ports makes no copies; it takes three.",
+                                         ports.size()));
     if (lanes < lcores.size())
         plan.notes.push_back(fmt::format("{} lcores for {} streams: {} stay unused.", lcores.size(), n,
                                          lcores.size() - lanes));

@@ -7,6 +7,8 @@
 //      chained   0 -> 1 -> 2 -> 0
 //      loop      0 -> 0, 1 -> 1
 //
+// Mode tee sends on to that port, and a copy to each other port but the one that it came in by.
+//
 // Rules, checked by plan_streams() itself:
 //   T1  each receive queue of each port belongs to exactly one stream.
 //   T2  no transmit queue is used by two lcores: drivers' queues are not for sharing.
@@ -27,6 +29,7 @@ struct PlannedStream {
 };
 
 struct Plan {
+    std::vector<uint16_t> ports;           // in use, in order
     std::vector<unsigned> lcores;          // in use, in order
     std::vector<PlannedStream> streams;    // grouped by lane, in testpmd's order
     std::vector<std::string> notes;        // one line each, for the person who starts it

@@ -1,0 +1,549 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// forwarder.cc - the order in which everything starts and stops.
+//
+// Phases, and who may be inside a port in each (P: ports' paths, L: lanes):
+//
+//      stopped     P closed             L none        control thread only
+//      start       P closed             L launched    they turn over stubs
+//                  P transmit open      L             tx_first sends from the control thread
+//                  P receive open       L             packets flow
+//      stop        P receive closed     L quiesced    nothing new comes in
+//                  P transmit open      L joined      what an engine holds was sent or is kept
+//                  P closed             L none        engines end, and free what they kept
+//
+// H1  a path is closed, and the lanes have passed a quiescent state, before its device is stopped.
+// H2  a Port object lives until the streams that name it are gone (the graveyard).
+#include "app/umfwd/forwarder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include <fmt/format.h>
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+#include <unistd.h>
+
+#include "app/umfwd/buffers.h"
+#include "app/umfwd/engine.h"
+#include "app/umfwd/engines/seqgen.h"
+#include "app/umfwd/lane.h"
+#include "app/umfwd/on_node.h"
+#include "app/umfwd/port_set.h"
+#include "app/umfwd/say.h"
+#include "app/umfwd/topology.h"
+
+namespace umbuf::fwd {
+
+namespace {
+
+// A stream and where it belongs, in numbers that outlive its ports.
+struct Placed {
+    PlannedStream plan;
+    unsigned lcore;
+    NodePtr<Stream> stream;
+};
+
+std::vector<unsigned> worker_lcores() {
+    std::vector<unsigned> workers;
+    unsigned lcore;
+    RTE_LCORE_FOREACH_WORKER(lcore) workers.push_back(lcore);
+    return workers;
+}
+
+// default_peer - testpmd's: a locally administered address that ends in the port's number.
+rte_ether_addr default_peer(uint16_t port) {
+    return {{0x02, 0, 0, 0, static_cast<uint8_t>(port >> 8), static_cast<uint8_t>(port)}};
+}
+
+rte_ether_addr peer_of(const Settings& settings, uint16_t port) {
+    const auto found = settings.peers.find(port);
+    return found == settings.peers.end() ? default_peer(port) : found->second;
+}
+
+std::string mac_text(const rte_ether_addr& mac) {
+    char text[RTE_ETHER_ADDR_FMT_SIZE];
+    rte_ether_format_addr(text, sizeof text, &mac);
+    return text;
+}
+
+Error no_port(uint16_t port) { return {ENODEV, fmt::format("there is no port {}; see 'show port summary all'", port)}; }
+
+StreamReport numbers_of(const Placed& placed) {
+    const StreamStats& stats = placed.stream->stats;
+    StreamReport r{.rx_port = placed.plan.rx_port,
+                   .rx_queue = placed.plan.rx_queue,
+                   .tx_port = placed.plan.tx_port,
+                   .tx_queue = placed.plan.tx_queue,
+                   .lcore = placed.lcore,
+                   .rx = stats.rx.read(),
+                   .tx = stats.tx.read(),
+                   .made = stats.made.read(),
+                   .bad_ip_csum = stats.bad_ip_csum.read(),
+                   .bad_l4_csum = stats.bad_l4_csum.read(),
+                   .drops = {},
+                   .rx_bursts = {}};
+    for (size_t i = 0; i < kDrops; ++i) r.drops[i] = stats.drops[i].read();
+    for (uint16_t i = 0; i <= kMaxBurst; ++i)
+        if (const uint64_t n = stats.rx_bursts[i].read(); n > 0) r.rx_bursts.emplace_back(i, n);
+    return r;
+}
+
+void add(SeqReport& sum, const SeqReport& one) {
+    sum.used |= one.used;
+    sum.sent += one.sent;
+    sum.received += one.received;
+    sum.corrupt += one.corrupt;
+    sum.duplicate += one.duplicate;
+    sum.reordered += one.reordered;
+    sum.lost += one.lost;
+}
+
+// send_bursts - tx_first: what mode txonly sends, n times. The lanes are idle and not in transmit:
+// receive is still closed, and no mode that makes packets by itself comes here.
+Status send_bursts(Stream& stream, uint32_t n) {
+    const Engine* txonly = find_engine("txonly");
+    UM_ASSERT(txonly != nullptr);
+    auto sender = std::make_unique<Stream>();
+    sender->rx_port = sender->tx_port = stream.tx_port;
+    sender->rx_queue = sender->tx_queue = stream.tx_queue;
+    sender->burst = stream.burst;
+    sender->peer = stream.peer;
+    sender->settings = stream.settings;
+    if (txonly->begin != nullptr)
+        if (Status status = txonly->begin(*sender); !status) return status;
+    for (uint32_t i = 0; i < n; ++i) txonly->burst(*sender);
+    if (txonly->end != nullptr) txonly->end(*sender);
+    stream.stats.made.add(sender->stats.made.read());
+    stream.stats.tx.add(sender->stats.tx.read());
+    for (size_t i = 0; i < kDrops; ++i) stream.stats.drops[i].add(sender->stats.drops[i].read());
+    return {};
+}
+
+}  // namespace
+
+struct Forwarder::State {
+    explicit State(const Settings& wanted) : settings(wanted) {}
+
+    Settings settings;
+    std::unique_ptr<Buffers> buffers;
+    std::unique_ptr<PortSet> ports;
+    std::unique_ptr<Lanes> lanes;
+    const Engine* engine = nullptr;  // of the streams
+    Plan plan;                       // of the streams
+    std::vector<Placed> placed;      // kept after stop, for the report; gone at the next start
+    std::set<uint16_t> unread;       // started ports that nobody reads since the last stop
+    Report base;                     // what had been counted when counting began
+    Report last;                     // the final one
+    SeqReport seq;                   // of the run that ended
+    bool running = false, halted = false;
+    uint64_t began = 0, ended = 0;   // TSC
+
+    [[nodiscard]] Port::Quiesce quiesce() const {
+        return [this] { lanes->quiesce(); };
+    }
+    [[nodiscard]] bool uses(const Port* port) const;
+    [[nodiscard]] std::vector<Port*> used_ports() const;
+    Result<Plan> make_plan() const;
+    [[nodiscard]] Status place(Plan wanted);
+    [[nodiscard]] Status place_one(const PlannedStream& planned, Lane& lane);
+    void forget_streams();
+    [[nodiscard]] Status first_bursts(uint32_t n);
+    void flush_unread();
+    void drain_generators();
+    void close_paths();
+    [[nodiscard]] Report raw() const;
+    [[nodiscard]] SeqReport sequence() const;
+};
+
+// ---- making the streams -------------------------------------------------------------------------
+
+bool Forwarder::State::uses(const Port* port) const {
+    return std::any_of(placed.begin(), placed.end(), [port](const Placed& p) {
+        const std::vector<Port*>& tee = p.stream->tee_ports;
+        return p.stream->rx_port == port || p.stream->tx_port == port ||
+               std::find(tee.begin(), tee.end(), port) != tee.end();
+    });
+}
+
+std::vector<Port*> Forwarder::State::used_ports() const {
+    std::vector<Port*> used;
+    for (Port* port : ports->list())
+        if (uses(port)) used.push_back(port);
+    return used;
+}
+
+Result<Plan> Forwarder::State::make_plan() const {
+    std::vector<uint16_t> usable;
+    std::vector<std::string> skipped;
+    uint16_t txq = UINT16_MAX;
+    for (const Port* port : ports->list()) {
+        if (port->phase() == PortPhase::configured) {
+            skipped.push_back(fmt::format("Port {} is stopped: it takes no part.", port->id()));
+            continue;
+        }
+        usable.push_back(port->id());
+        txq = std::min(txq, port->config().txq);
+    }
+    Result<std::vector<uint16_t>> chosen = choose_ports(settings, usable);
+    if (!chosen) return chosen.error();
+    Result<std::vector<unsigned>> lcores = choose_lcores(settings, worker_lcores());
+    if (!lcores) return lcores.error();
+    Result<Plan> made = plan_streams(settings, chosen.value(), lcores.value(), txq);
+    if (!made) return made.error();
+    Plan plan_made = std::move(made).value();
+    plan_made.notes.insert(plan_made.notes.end(), skipped.begin(), skipped.end());
+    return plan_made;
+}
+
+Status Forwarder::State::place_one(const PlannedStream& planned, Lane& lane) {
+    NodePtr<Stream> stream = make_on_node<Stream>(lane.socket);
+    if (!stream) return Error{ENOMEM, "no memory for a stream's counters; give EAL more: -m MB"};
+    stream->rx_port = ports->find(planned.rx_port);
+    stream->tx_port = ports->find(planned.tx_port);
+    stream->rx_queue = planned.rx_queue;
+    stream->tx_queue = planned.tx_queue;
+    stream->burst = settings.burst;
+    stream->peer = peer_of(settings, planned.tx_port);
+    stream->settings = &settings;
+    for (const uint16_t port : planned.tee) stream->tee_ports.push_back(ports->find(port));
+    if (engine->begin != nullptr)
+        if (Status status = engine->begin(*stream); !status) return status;
+    lane.streams.push_back(stream.get());
+    placed.push_back({planned, lane.lcore, std::move(stream)});
+    return {};
+}
+
+// place - streams and lanes for this plan. On failure there are none.
+Status Forwarder::State::place(Plan wanted) {
+    forget_streams();
+    plan = std::move(wanted);
+    for (const unsigned lcore : plan.lcores)
+        if (lanes->add(lcore, engine) == nullptr) {
+            forget_streams();
+            return Error{ENOMEM, "no memory for an lcore's state; give EAL more: -m MB"};
+        }
+    for (const PlannedStream& planned : plan.streams) {
+        if (Status status = place_one(planned, *lanes->list()[planned.lane]); !status) {
+            for (Placed& p : placed)
+                if (engine->end != nullptr) engine->end(*p.stream);
+            forget_streams();
+            return status;
+        }
+    }
+    return {};
+}
+
+void Forwarder::State::forget_streams() {
+    placed.clear();
+    lanes->clear();
+    ports->bury();  // H2
+    plan = {};
+    seq = {};
+    base = {};
+    began = ended = 0;
+}
+
+Status Forwarder::State::first_bursts(uint32_t n) {
+    for (Placed& p : placed)
+        if (Status status = send_bursts(*p.stream, n); !status) return status;
+    return {};
+}
+
+// What queued up while nobody read is old: its senders have given up on it, or sent it again.
+void Forwarder::State::flush_unread() {
+    for (Port* port : used_ports())
+        if (settings.flush_rx && unread.contains(port->id())) ports->flush(*port);
+    unread.clear();
+}
+
+// ---- stopping them ------------------------------------------------------------------------------
+
+// A generator's packets are under way somewhere. Wait for them as long as any arrive, and half a
+// second longer.
+void Forwarder::State::drain_generators() {
+    for (Placed& p : placed) request_drain(*p.stream);
+    const uint64_t patience = rte_get_tsc_hz() / 2;
+    uint64_t moved = 0, since_tsc = rte_rdtsc();
+    const auto all_drained = [this] {
+        return std::all_of(placed.begin(), placed.end(),
+                           [](const Placed& p) { return drained(*p.stream); });
+    };
+    while (!all_drained() && rte_rdtsc() - since_tsc < patience) {
+        uint64_t now = 0;
+        for (const Placed& p : placed) now += p.stream->stats.rx.read();
+        if (now != moved) since_tsc = rte_rdtsc();
+        moved = now;
+        usleep(1000);
+    }
+}
+
+// Lanes end between receive and transmit being closed, so that no generator sends into a stub.
+void Forwarder::State::close_paths() {
+    const std::vector<Port*> used = used_ports();
+    for (Port* port : used)
+        if (port->phase() == PortPhase::rx_open) port->close_rx(quiesce());
+    lanes->quiesce();  // one more whole turn: engines send what they held back
+    lanes->join();
+    for (Port* port : used) {
+        if (port->phase() == PortPhase::tx_open) port->close_tx({});
+        if (port->phase() == PortPhase::started) unread.insert(port->id());
+    }
+}
+
+// ---- counting -----------------------------------------------------------------------------------
+
+SeqReport Forwarder::State::sequence() const {
+    SeqReport sum;
+    for (const Placed& p : placed) add(sum, seq_report(*p.stream));
+    return sum;
+}
+
+Report Forwarder::State::raw() const {
+    Report report;
+    report.mode = engine != nullptr ? engine->name : settings.mode;
+    report.tsc_hz = rte_get_tsc_hz();
+    const uint64_t now = running ? rte_rdtsc() : ended;
+    report.seconds = static_cast<double>(now - began) / static_cast<double>(report.tsc_hz);
+    report.sample = running;
+    for (const Placed& p : placed) report.streams.push_back(numbers_of(p));
+    for (const auto& lane : lanes->list()) {
+        const CycleMeter::Reading cycles = lane->meter.read(rte_rdtsc());
+        report.lcores.push_back({.lcore = lane->lcore,
+                                 .socket = lane->socket,
+                                 .busy_cycles = cycles.busy,
+                                 .idle_cycles = cycles.idle,
+                                 .packets = lane->packets.read()});
+    }
+    report.ports = ports->counts();
+    report.seq = running ? sequence() : seq;
+    return report;
+}
+
+// ---- the public face ----------------------------------------------------------------------------
+
+Forwarder::Forwarder(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Forwarder::~Forwarder() {
+    if (!state_->halted) static_cast<void>(halt());
+}
+
+namespace {
+
+// report_nodes - who will reach across nodes: one line per port and lcore that do not match.
+void report_nodes(const std::vector<Placed>& placed) {
+    std::set<std::string> lines;
+    for (const Placed& p : placed)
+        for (const Port* port : {p.stream->rx_port, p.stream->tx_port}) {
+            const int node = static_cast<int>(rte_lcore_to_socket_id(p.lcore));
+            if (port->socket() != node)
+                lines.insert(fmt::format("Warning: port {} is on NUMA node {}, lcore {} that serves it on "
+                                         "node {}: each packet crosses.\n",
+                                         port->id(), port->socket(), p.lcore, node));
+        }
+    for (const std::string& line : lines) say(line);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Forwarder>> Forwarder::create(const Settings& settings) {
+    if (Status status = check(settings); !status) return status.error();
+    auto state = std::make_unique<State>(settings);
+    Result<std::unique_ptr<Buffers>> buffers = Buffers::create(settings);
+    if (!buffers) return buffers.error();
+    state->buffers = std::move(buffers).value();
+    state->ports = std::make_unique<PortSet>(state->settings, *state->buffers);
+    Result<std::unique_ptr<Lanes>> lanes = Lanes::create();
+    if (!lanes) return lanes.error();
+    state->lanes = std::move(lanes).value();
+    std::unique_ptr<Forwarder> forwarder(new Forwarder(std::move(state)));
+    for (const uint16_t id : present_ports())
+        if (Result<Port*> port = forwarder->state_->ports->add(id); !port) return port.error();
+    for (Port* port : forwarder->state_->ports->list())
+        if (Status status = port->start(); !status) return status.error();
+    return forwarder;
+}
+
+bool Forwarder::running() const noexcept { return state_->running; }
+
+Status Forwarder::start(uint32_t tx_first) {
+    State& s = *state_;
+    UM_ASSERT(!s.halted);
+    if (s.running) return Error{EALREADY, "packet forwarding already started; 'stop' first"};
+    if (Status status = check(s.settings); !status) return status;
+    const Engine* engine = find_engine(s.settings.mode);
+    if (engine->sources && tx_first > 0)
+        return Error{EINVAL, fmt::format("start tx_first: mode {} makes its own packets; just 'start'",
+                                         engine->name)};
+    Result<Plan> plan = s.make_plan();
+    if (!plan) return plan.error();
+    for (const uint16_t id : plan.value().ports)
+        if (engine->shares && !s.ports->find(id)->config().shared_mbufs)
+            return Error{EINVAL, fmt::format("mode {} shares mbufs, and port {} was set up for packets that "
+                                             "nobody shares: start umfwd with --forward-mode={}",
+                                             engine->name, id, engine->name)};
+    for (const std::string& note : plan.value().notes) say(note + "\n");
+    s.engine = engine;
+    if (Status status = s.place(std::move(plan).value()); !status) return status;
+    report_nodes(s.placed);
+    s.flush_unread();
+    s.base = s.raw();
+    s.began = rte_rdtsc();
+    if (Status status = s.lanes->launch(); !status) {
+        for (Placed& p : s.placed)
+            if (engine->end != nullptr) engine->end(*p.stream);
+        s.forget_streams();
+        return status;
+    }
+    s.running = true;
+    const std::vector<Port*> used = s.used_ports();
+    for (Port* port : used) port->open_tx();
+    Status first = tx_first > 0 ? s.first_bursts(tx_first) : Status{};
+    for (Port* port : used) port->open_rx();
+    if (!first) static_cast<void>(stop());
+    return first;
+}
+
+Status Forwarder::stop() {
+    State& s = *state_;
+    if (!s.running) return Error{EALREADY, "packet forwarding not started"};
+    s.drain_generators();
+    s.close_paths();
+    s.ended = rte_rdtsc();
+    s.running = false;
+    for (Placed& p : s.placed)
+        if (s.engine->end != nullptr) s.engine->end(*p.stream);
+    s.seq = s.sequence();
+    return {};
+}
+
+// ---- ports --------------------------------------------------------------------------------------
+
+Status Forwarder::port_start(uint16_t id) {
+    State& s = *state_;
+    Port* port = s.ports->find(id);
+    if (port == nullptr) return no_port(id);
+    if (port->phase() != PortPhase::configured)
+        return Error{EALREADY, fmt::format("port {} is started already", id)};
+    if (Status status = port->start(); !status) return status;
+    if (!s.running || !s.uses(port)) return {};
+    port->open_tx();
+    port->open_rx();
+    return {};
+}
+
+Status Forwarder::port_stop(uint16_t id) {
+    State& s = *state_;
+    Port* port = s.ports->find(id);
+    if (port == nullptr) return no_port(id);
+    if (port->phase() == PortPhase::configured)
+        return Error{EALREADY, fmt::format("port {} is stopped already", id)};
+    s.unread.erase(id);
+    return port->halt(s.quiesce());  // H1
+}
+
+Status Forwarder::port_close(uint16_t id) {
+    if (state_->ports->find(id) == nullptr) return no_port(id);
+    state_->unread.erase(id);
+    return state_->ports->remove(id, false, state_->quiesce());
+}
+
+Status Forwarder::port_detach(uint16_t id) {
+    if (state_->ports->find(id) == nullptr) return no_port(id);
+    state_->unread.erase(id);
+    return state_->ports->remove(id, true, state_->quiesce());
+}
+
+Result<uint16_t> Forwarder::port_attach(const std::string& devargs) {
+    Result<Port*> port = state_->ports->attach(devargs);
+    if (!port) return port.error();
+    return port.value()->id();
+}
+
+std::vector<Port*> Forwarder::ports() const { return state_->ports->list(); }
+Port* Forwarder::find_port(uint16_t port) const { return state_->ports->find(port); }
+
+// ---- settings -----------------------------------------------------------------------------------
+
+const Settings& Forwarder::settings() const noexcept { return state_->settings; }
+
+Status Forwarder::change(const std::function<void(Settings&)>& edit) {
+    if (state_->running) return Error{EBUSY, "not while packets are forwarded; 'stop' first"};
+    Settings edited = state_->settings;
+    edit(edited);
+    if (Status status = check(edited); !status) return status;
+    state_->settings = std::move(edited);
+    return {};
+}
+
+// ---- what happened ------------------------------------------------------------------------------
+
+Report Forwarder::report() const {
+    const State& s = *state_;
+    if (s.halted) return s.last;
+    Report report = since(s.raw(), s.base);
+    summarize(report);
+    report.zones = s.buffers->report();
+    return report;
+}
+
+void Forwarder::clear_stats() {
+    if (!state_->halted) state_->base = state_->raw();
+}
+
+std::string Forwarder::config_text() const {
+    const State& s = *state_;
+    Plan plan = s.plan;
+    if (!s.running) {
+        Result<Plan> next = s.make_plan();
+        if (!next) return next.error().text + "\n";
+        plan = std::move(next).value();
+    }
+    std::string text = fmt::format(
+        "{} packet forwarding - ports={} - cores={} - streams={} - NUMA support {}, MP allocation mode: "
+        "native\n",
+        s.settings.mode, plan.ports.size(), plan.lcores.size(), plan.streams.size(),
+        s.settings.numa ? "enabled" : "disabled");
+    const auto node = [&s](uint16_t port) { return node_of_port(port, s.settings.numa); };
+    for (size_t lane = 0; lane < plan.lcores.size(); ++lane) {
+        const auto mine = std::count_if(plan.streams.begin(), plan.streams.end(),
+                                        [lane](const PlannedStream& p) { return p.lane == lane; });
+        text += fmt::format("Logical Core {} (socket {}) forwards packets on {} streams:\n",
+                            plan.lcores[lane], rte_lcore_to_socket_id(plan.lcores[lane]), mine);
+        for (const PlannedStream& p : plan.streams)
+            if (p.lane == lane)
+                text += fmt::format("  RX P={}/Q={} (socket {}) -> TX P={}/Q={} (socket {}) peer={}\n",
+                                    p.rx_port, p.rx_queue, node(p.rx_port), p.tx_port, p.tx_queue,
+                                    node(p.tx_port), mac_text(peer_of(s.settings, p.tx_port)));
+    }
+    return text + "\n";
+}
+
+void Forwarder::poll() {
+    State& s = *state_;
+    if (s.halted) return;
+    s.ports->poll_events([&s](Port& port) {
+        s.unread.erase(port.id());
+        if (Status status = port.halt(s.quiesce()); !status) say(status.error().text + "\n");
+    });
+    reclaim_set_aside();
+}
+
+Report Forwarder::halt() {
+    State& s = *state_;
+    if (s.halted) return s.last;
+    if (s.running) static_cast<void>(stop());
+    Report report = this->report();
+    report.problems = s.ports->halt();
+    s.placed.clear();
+    s.lanes->clear();
+    report.zones = s.buffers->halt();
+    report.final = true;
+    report.pools_balanced = std::all_of(report.zones.begin(), report.zones.end(),
+                                        [](const ZoneReport& z) { return z.in_use == z.expected; });
+    s.last = std::move(report);
+    s.halted = true;
+    return s.last;
+}
+
+}  // namespace umbuf::fwd
