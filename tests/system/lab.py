@@ -45,6 +45,7 @@ def until(check, what, timeout=PATIENCE_S, watch=()):
 
     Fails at once when a program in `watch` dies."""
     deadline = time.monotonic() + timeout
+    pause = 0.001
     while True:
         value = check()
         if value:
@@ -54,7 +55,8 @@ def until(check, what, timeout=PATIENCE_S, watch=()):
         if time.monotonic() > deadline:
             last = "\n".join(p.last_words() for p in watch)
             raise LabError(f"waited {timeout} s in vain for {what}\n{last}".rstrip())
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
 
 
 # ---- programs
