@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // burst.h - the loop under most modes: receive, one step per packet, three doors, transmit.
 //
-// Ownership. rx hands us n packets; each leaves by exactly one door: the transmit queue took it, the
-// engine kept it, or it dies here under a name. Nothing blocks, nothing allocates from the heap, and
-// each counter is written once per burst, except those of the rare deaths.
+// Ownership. rx hands us n packets; each leaves by exactly one door: the transmit queue took it,
+// the engine kept it, or it dies here under a name. Nothing blocks, nothing allocates from the
+// heap, and each counter is written once per burst, except those of the rare deaths.
 //
 //      B1  rx + made == tx + sum(drops) + what the engine keeps, between any two bursts.
 //      B2  own_header() before a write: bytes that somebody else can see are never written.
@@ -22,7 +22,9 @@ namespace umbuf::fwd {
 
 // Fate - which door a packet takes after its step. Every smaller value is a Drop.
 enum class Fate : uint8_t { send = kDrops, kept };
-[[nodiscard]] constexpr Fate dead(Drop why) noexcept { return static_cast<Fate>(why); }
+[[nodiscard]] constexpr Fate dead(Drop why) noexcept {
+    return static_cast<Fate>(why);
+}
 
 // How many packets ahead the header is fetched. A header that arrives from another core takes a few
 // steps' time to come; further ahead buys nothing with steps as short as ours.
@@ -71,9 +73,9 @@ inline void prefetch_header(const rte_mbuf* p) noexcept {
 Fate slow_own_header(rte_mbuf*& p, uint32_t n) noexcept;
 
 // own_header - make the first n bytes contiguous and ours alone, so that they may be written.
-// Fate::send: go on; p may be another first mbuf now. Otherwise the packet's end: it is shorter than
-// n (malformed), or could not be made private (read_only; p is then null, and freed).
-// A packet in its own buffer that nobody else counts is the common case: no call.
+// Fate::send: go on; p may be another first mbuf now. Otherwise the packet's end: it is shorter
+// than n (malformed), or could not be made private (read_only; p is then null, and freed). A packet
+// in its own buffer that nobody else counts is the common case: no call.
 [[nodiscard]] inline Fate own_header(rte_mbuf*& p, uint32_t n) noexcept {
     constexpr uint64_t kNotOwn = RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
     if ((p->ol_flags & kNotOwn) == 0 && p->data_len >= n &&
@@ -92,7 +94,8 @@ uint32_t forward_burst(Stream& stream) noexcept {
     if (n == 0) return 0;
     Step step(stream);
     uint16_t out = 0;
-    for (uint16_t i = 0; i < std::min(kAhead, n); ++i) prefetch_header(burst[i]);
+    for (uint16_t i = 0; i < std::min(kAhead, n); ++i)
+        prefetch_header(burst[i]);
     for (uint16_t i = 0; i < n; ++i) {
         if (i + kAhead < n) prefetch_header(burst[i + kAhead]);
         rte_mbuf* p = burst[i];

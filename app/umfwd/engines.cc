@@ -7,13 +7,16 @@ namespace umbuf::fwd {
 namespace {
 
 constexpr const Engine* kEngines[] = {
-    &io_engine,       &mac_engine,  &macswap_engine,   &rxonly_engine, &txonly_engine, &flowgen_engine,
-    &icmpecho_engine, &csum_engine, &fivetswap_engine, &tee_engine,    &seqgen_engine,
+    &io_engine,        &mac_engine,     &macswap_engine,  &rxonly_engine,
+    &txonly_engine,    &flowgen_engine, &icmpecho_engine, &csum_engine,
+    &fivetswap_engine, &tee_engine,     &seqgen_engine,
 };
 
 }  // namespace
 
-std::span<const Engine* const> engines() noexcept { return kEngines; }
+std::span<const Engine* const> engines() noexcept {
+    return kEngines;
+}
 
 const Engine* find_engine(std::string_view name) noexcept {
     for (const Engine* engine : kEngines)

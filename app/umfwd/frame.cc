@@ -12,7 +12,7 @@
 namespace umbuf::fwd {
 namespace {
 
-constexpr uint8_t kMaxTags = 8;         // more is somebody's joke, and l2_len has 7 bits in an rte_mbuf
+constexpr uint8_t kMaxTags = 8;  // more is somebody's joke, and l2_len has 7 bits in an rte_mbuf
 constexpr uint8_t kMaxExtensions = 16;  // the same joke in IPv6
 
 // Reader - copies of headers out of a packet, each checked to be there.
@@ -95,8 +95,8 @@ const char* parse_ipv4(const Reader& in, Frame& f) noexcept {
     return parse_l4(in, f, static_cast<uint32_t>(total - header));
 }
 
-// extension_length - bytes of an IPv6 extension header (RFC 8200 4; AH: RFC 4302 2.2); 0: `proto` is
-// none, but what the packet carries.
+// extension_length - bytes of an IPv6 extension header (RFC 8200 4; AH: RFC 4302 2.2); 0: `proto`
+// is none, but what the packet carries.
 uint32_t extension_length(uint8_t proto, uint8_t length_field) noexcept {
     switch (proto) {
         case IPPROTO_HOPOPTS:
@@ -168,6 +168,21 @@ Frame parse(const rte_mbuf* p) noexcept {
     return f;
 }
 
+uint16_t data_sum(const rte_mbuf* p, uint32_t off, uint32_t len) noexcept {
+    for (; off >= p->data_len && p->next != nullptr; p = p->next)
+        off -= p->data_len;
+    uint16_t sum = 0;
+    for (uint32_t done = 0; done < len && p != nullptr; p = p->next, off = 0) {
+        const uint32_t n = std::min(len - done, p->data_len - off);
+        uint16_t part = rte_raw_cksum(rte_pktmbuf_mtod_offset(p, const void*, off), n);
+        // Bytes change places in their words when an odd number came before (RFC 1071 2.B).
+        if (done % 2 != 0) part = rte_bswap16(part);
+        sum = add_sums(sum, part);
+        done += n;
+    }
+    return sum;
+}
+
 uint16_t pseudo_sum(const rte_mbuf* p, const Frame& f) noexcept {
     const bool v4 = f.l3 == L3::ipv4;
     const uint32_t from = v4 ? offsetof(rte_ipv4_hdr, src_addr) : offsetof(rte_ipv6_hdr, src_addr);
@@ -180,9 +195,7 @@ uint16_t pseudo_sum(const rte_mbuf* p, const Frame& f) noexcept {
 }
 
 uint16_t l4_sum(const rte_mbuf* p, const Frame& f) noexcept {
-    uint16_t sum = 0;
-    if (rte_raw_cksum_mbuf(p, f.l4_off(), f.l4_len, &sum) != 0) return 0;  // F3: cannot be
-    return add_sums(sum, pseudo_sum(p, f));
+    return add_sums(data_sum(p, f.l4_off(), f.l4_len), pseudo_sum(p, f));
 }
 
 uint16_t sum_adjust(uint16_t checksum, uint32_t was, uint32_t is) noexcept {

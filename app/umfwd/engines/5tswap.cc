@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// 5tswap.cc - mode 5tswap: turn a packet round completely, so that it looks like the answer: Ethernet
-// addresses, IP addresses and UDP or TCP ports are swapped.
+// 5tswap.cc - mode 5tswap: turn a packet round completely, so that it looks like the answer:
+// Ethernet addresses, IP addresses and UDP or TCP ports are swapped.
 //
 // Swapping moves no bit in or out of any checksum's sum, so all checksums stay right. What is not
 // understood (not IP, cut short, a later fragment) is swapped as far as it is, and forwarded.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // csum.cc - mode csum: forward like mode mac, with IPv4, UDP and TCP checksums made right.
 //
-// A checksum is made by the transmit port where that offload is on, else here. What came in wrong is
-// counted (Bad-ipcsum, Bad-l4csum): by the receiving device's word where it gave one, else by our own
-// sum. The one case not counted: the device said nothing and the transmit port makes the checksum,
-// so that nobody here has reason to read the data.
+// A checksum is made by the transmit port where that offload is on, else here. What came in wrong
+// is counted (Bad-ipcsum, Bad-l4csum): by the receiving device's word where it gave one, else by
+// our own sum. The one case not counted: the device said nothing and the transmit port makes the
+// checksum, so that nobody here has reason to read the data.
 //
-// Left alone: UDP checksum 0 (the sender chose none), fragments (a part does not have the sum), IPv6
-// with routing segments left (the sum is for the final address), packets that do not parse.
+// Left alone: UDP checksum 0 (the sender chose none), fragments (a part does not have the sum),
+// IPv6 with routing segments left (the sum is for the final address), packets that do not parse.
 #include <cstring>
 
 #include "app/umfwd/burst.h"
@@ -49,8 +49,8 @@ class Step {
     }
 
   private:
-    static constexpr uint64_t kOffloadFlags = RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK |
-                                              RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6;
+    static constexpr uint64_t kOffloadFlags =
+        RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6;
 
     static bool has_l4_sum(const rte_mbuf* p, const Frame& frame) noexcept {
         if (frame.fragment || frame.routed) return false;
@@ -113,9 +113,7 @@ class Step {
             default: break;
         }
         if (offload) return Sum::good;
-        uint16_t sum = 0;
-        (void)rte_raw_cksum_mbuf(p, frame.l2_len, frame.l3_len, &sum);  // F2: it is there
-        return sum == 0xffff ? Sum::good : Sum::bad;
+        return data_sum(p, frame.l2_len, frame.l3_len) == 0xffff ? Sum::good : Sum::bad;
     }
 
     static Sum l4_state(const rte_mbuf* p, const Frame& frame, bool offload) noexcept {

@@ -22,10 +22,10 @@ constexpr uint32_t kMostFlows = 1U << 17;  // addresses in a /15
 
 struct State : EngineState {
     Template packet;
-    uint64_t left = 0;    // packets still to make
+    uint64_t left = 0;  // packets still to make
     uint32_t flows = 0;
-    uint32_t next = 0;    // whose turn it is
-    uint32_t first = 0;   // flow 0's destination, host order
+    uint32_t next = 0;   // whose turn it is
+    uint32_t first = 0;  // flow 0's destination, host order
 };
 
 Status begin(Stream& stream) {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // icmpecho.cc - mode icmpecho: answer ARP requests and pings (IPv4), for whatever address is asked.
 //
-// Point `ping` at any address behind the port and it answers; VLAN tags stay as they are. The answer
-// is the request, turned round in its own buffer. All else is dropped as not-handled.
+// Point `ping` at any address behind the port and it answers; VLAN tags stay as they are. The
+// answer is the request, turned round in its own buffer. All else is dropped as not-handled.
 //
 // Not answered, because an answer would harm:
 //      ARP for the sender's own address, or from 0.0.0.0: that is a host that asks whether its
 //      address is free (RFC 5227), and we would take it away;
-//      pings to a multicast or broadcast address: the reply's source would not be a host's (RFC 1122).
+//      pings to a multicast or broadcast address: the reply's source would not be a host's (RFC
+//      1122).
 // A request with a wrong ICMP checksum gets an equally wrong reply, which its sender will discard.
 #include <utility>
 
@@ -59,7 +60,8 @@ class Step {
         auto* icmp = at<rte_icmp_hdr>(p, frame.l4_off());
         if (icmp->icmp_type != kIcmpEchoRequest || icmp->icmp_code != 0)
             return dead(Drop::not_handled);
-        if (rte_be_to_cpu_32(ip->dst_addr) >= RTE_IPV4(224, 0, 0, 0)) return dead(Drop::not_handled);
+        if (rte_be_to_cpu_32(ip->dst_addr) >= RTE_IPV4(224, 0, 0, 0))
+            return dead(Drop::not_handled);
         const rte_be32_t asked = ip->dst_addr;
         ip->dst_addr = ip->src_addr;
         ip->src_addr = asked;

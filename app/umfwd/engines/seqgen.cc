@@ -2,11 +2,11 @@
 // seqgen.cc - mode seqgen: send numbered packets, check every byte of those that come back.
 //
 // For a path that returns what it is sent (a forwarder in mode macswap, 5tswap, io with crossed
-// ports): says how many packets were lost, duplicated, reordered or damaged, exactly. --txpkts lists
-// the lengths of whole frames, taken in turn (64 or more); --tx-count is per stream.
+// ports): says how many packets were lost, duplicated, reordered or damaged, exactly. --txpkts
+// lists the lengths of whole frames, taken in turn (64 or more); --tx-count is per stream.
 //
-//      Ethernet, IPv4, UDP   so that any forwarder takes it; UDP checksum 0 (none): ours is stronger
-//      +42  2  magic         either of these two, and the addresses, identify the packet,
+//      Ethernet, IPv4, UDP   so that any forwarder takes it; UDP checksum 0 (none): ours is
+//      stronger +42  2  magic         either of these two, and the addresses, identify the packet,
 //      +44  2  id            so that damage to one of them is seen as damage
 //      +46  8  seq           0, 1, 2 ... for each sending stream
 //      +54  6  tsc           when it was made, low 48 bits
@@ -16,13 +16,13 @@
 // The window. At most `window` packets are under way beyond the highest number that has come back,
 // and it is smaller than the rings of the path, so that a lossless path loses nothing to us. A hole
 // in the numbers never blocks it; when nothing at all comes back for a while, the packets under way
-// are written off. A packet that comes after all is taken off the loss again: loss is not counted up,
-// it is what has been sent and not seen.
+// are written off. A packet that comes after all is taken off the loss again: loss is not counted
+// up, it is what has been sent and not seen.
 //
-// Who receives. A stream's packets may come back on a port, and so to a lcore, of another stream. The
-// first stream that meets one becomes the receiver of that sender's packets; one flow, so one receive
-// queue. Two generators on two machines must not face each other directly: each would take the
-// other's packets for its own.
+// Who receives. A stream's packets may come back on a port, and so to a lcore, of another stream.
+// The first stream that meets one becomes the receiver of that sender's packets; one flow, so one
+// receive queue. Two generators on two machines must not face each other directly: each would take
+// the other's packets for its own.
 //
 // Locks:  I immutable after begin   s the sender's lcore   r the receiver's lcore   a atomic
 #include "app/umfwd/engines/seqgen.h"
@@ -43,10 +43,10 @@
 namespace umbuf::fwd {
 namespace {
 
-constexpr uint64_t kSeen = 1U << 20;       // numbers that the receiver remembers
+constexpr uint64_t kSeen = 1U << 20;  // numbers that the receiver remembers
 constexpr uint16_t kMagic = 0x5153;
 constexpr uint32_t kMostWindow = 4096;
-constexpr uint32_t kUnknownRing = 512;     // when a driver does not tell its ring's size
+constexpr uint32_t kUnknownRing = 512;  // when a driver does not tell its ring's size
 constexpr size_t kTracks = 256;
 
 struct __attribute__((packed)) SeqHeader {
@@ -74,24 +74,25 @@ uint32_t check_of(const SeqHeader& h) noexcept {
 void pattern(const SeqHeader& h, uint32_t from, std::byte* to, uint32_t n) noexcept {
     const uint64_t base = mix(h.seq ^ uint64_t{h.id} << 48);
     uint64_t word = base + (from / 8) * 0x9e3779b97f4a7c15;
-    for (; n >= 8; n -= 8, to += 8, word += 0x9e3779b97f4a7c15) std::memcpy(to, &word, 8);
+    for (; n >= 8; n -= 8, to += 8, word += 0x9e3779b97f4a7c15)
+        std::memcpy(to, &word, 8);
     if (n > 0) std::memcpy(to, &word, n);
 }
 
 // One sender's numbers, and what came back of them.
 struct Track {
-    uint16_t id = 0;                      // [I]
-    std::vector<uint16_t> lengths;        // [I] of frame number i: lengths[i % size]
-    rte_be32_t ip[2] = {};                // [I]
-    rte_be16_t udp[2] = {};               // [I]
-    sync::Counter issued;                 // [s] numbers given out; told before the packets are sent
-    sync::Counter sent;                   // [s] taken by the port
-    sync::Counter written_off;            // [s] do not wait for numbers below
+    uint16_t id = 0;                // [I]
+    std::vector<uint16_t> lengths;  // [I] of frame number i: lengths[i % size]
+    rte_be32_t ip[2] = {};          // [I]
+    rte_be16_t udp[2] = {};         // [I]
+    sync::Counter issued;           // [s] numbers given out; told before the packets are sent
+    sync::Counter sent;             // [s] taken by the port
+    sync::Counter written_off;      // [s] do not wait for numbers below
     alignas(64) sync::atomic<const Stream*> receiver{nullptr};  // [a] set once
-    sync::Counter next;                   // [r] highest number that came, + 1
-    sync::Counter received, corrupt, duplicate, reordered;  // [r]
-    sync::Counter distinct;               // [r] numbers that came, each counted once
-    sync::Counter unnumbered;             // [r] so damaged that the number is not known
+    sync::Counter next;                                         // [r] highest number that came, + 1
+    sync::Counter received, corrupt, duplicate, reordered;      // [r]
+    sync::Counter distinct;    // [r] numbers that came, each counted once
+    sync::Counter unnumbered;  // [r] so damaged that the number is not known
     std::vector<uint64_t> seen = std::vector<uint64_t>(kSeen / 64);  // [r] a bit for each number
 
     [[nodiscard]] uint64_t expected_below() const noexcept {
@@ -113,9 +114,11 @@ void Track::note(uint64_t seq) noexcept {
     uint64_t& word = seen[seq % kSeen / 64];
     const uint64_t bit = uint64_t{1} << seq % 64;
     if (seq >= old) {
-        if (seq - old >= kSeen) std::fill(seen.begin(), seen.end(), 0);
+        if (seq - old >= kSeen)
+            std::fill(seen.begin(), seen.end(), 0);
         else
-            for (uint64_t i = old; i < seq; ++i) seen[i % kSeen / 64] &= ~(uint64_t{1} << i % 64);
+            for (uint64_t i = old; i < seq; ++i)
+                seen[i % kSeen / 64] &= ~(uint64_t{1} << i % 64);
         word |= bit;
         next.set(seq + 1);
         distinct.add(1);
@@ -133,19 +136,20 @@ struct State : EngineState {
         if (track.id != 0) tracks[track.id % kTracks].store(nullptr, sync::release);
     }
     Track track;
-    Template frame;                    // [I] of the longest length; shorter ones are its beginning
-    std::vector<rte_ipv4_hdr> ip;      // [I] for each length
-    uint32_t window = 0;               // [I]
-    uint64_t patience = 0;             // [I] TSC cycles without a packet until the rest is written off
-    uint64_t most = 0;                 // [I] numbers to give out
-    sync::atomic<bool> stop{false};    // [a] request_drain
-    Track* usual = nullptr;            // [r] whose packets this stream receives
+    Template frame;                // [I] of the longest length; shorter ones are its beginning
+    std::vector<rte_ipv4_hdr> ip;  // [I] for each length
+    uint32_t window = 0;           // [I]
+    uint64_t patience = 0;         // [I] TSC cycles without a packet until the rest is written off
+    uint64_t most = 0;             // [I] numbers to give out
+    sync::atomic<bool> stop{false};        // [a] request_drain
+    Track* usual = nullptr;                // [r] whose packets this stream receives
     uint64_t arrived = 0, arrived_at = 0;  // [s] watch(): receiver's count, and when it last moved
-    uint16_t n_pending = 0;            // [s] numbered, but the port had no room yet
-    rte_mbuf* pending[kMaxBurst];      // [s]
+    uint16_t n_pending = 0;                // [s] numbered, but the port had no room yet
+    rte_mbuf* pending[kMaxBurst];          // [s]
 };
 
-// ---- begin, on the control thread ----------------------------------------------------------------
+// ---- begin, on the control thread
+// ----------------------------------------------------------------
 uint32_t ring_size(const Port& port, uint16_t queue, bool rx) {
     rte_eth_rxq_info rx_info{};
     rte_eth_txq_info tx_info{};
@@ -173,14 +177,17 @@ Status register_track(Track& track) {
         return {};
     }
     return Error{ENOSPC, fmt::format("mode seqgen: there are more than {} streams: use fewer "
-                                     "queues or ports", kTracks)};
+                                     "queues or ports",
+                                     kTracks)};
 }
 
 Status check_lengths(const Stream& stream) {
     for (const uint16_t n : stream.settings->txpkts)
         if (n < kPatternAt)
-            return Error{EINVAL, fmt::format("--txpkts: {}: in mode seqgen these are lengths of whole "
-                                             "frames, and the shortest is {}", n, kPatternAt)};
+            return Error{EINVAL,
+                         fmt::format("--txpkts: {}: in mode seqgen these are lengths of whole "
+                                     "frames, and the shortest is {}",
+                                     n, kPatternAt)};
     return {};
 }
 
@@ -215,7 +222,8 @@ Status begin(Stream& stream) {
     return {};
 }
 
-// ---- send ----------------------------------------------------------------------------------------
+// ---- send
+// ----------------------------------------------------------------------------------------
 void write_packet(const State& state, rte_mbuf* p, uint64_t seq, uint64_t now) noexcept {
     const size_t which = seq % state.track.lengths.size();
     const uint16_t length = state.track.lengths[which];
@@ -227,7 +235,8 @@ void write_packet(const State& state, rte_mbuf* p, uint64_t seq, uint64_t now) n
         static_cast<uint16_t>(length - sizeof(rte_ether_hdr) - sizeof(rte_ipv4_hdr)));
     udp->dgram_cksum = 0;
     SeqHeader h{.magic = kMagic, .id = state.track.id, .seq = seq, .tsc = {}, .check = 0};
-    for (int i = 0; i < 3; ++i) h.tsc[i] = static_cast<uint16_t>(now >> 16 * i);
+    for (int i = 0; i < 3; ++i)
+        h.tsc[i] = static_cast<uint16_t>(now >> 16 * i);
     h.check = check_of(h);
     std::memcpy(bytes + kUdpFrameHeader, &h, sizeof(h));
     pattern(h, 0, bytes + kPatternAt, static_cast<uint32_t>(length - kPatternAt));
@@ -241,16 +250,16 @@ void number_more(const Stream& stream, State& state, uint64_t now) noexcept {
     // What is written off may exceed what was received; both stay at or below what was issued.
     const uint64_t under_way = issued - state.track.expected_below();
     if (state.stop.load(sync::relaxed) || under_way >= state.window) return;
-    const auto want = static_cast<uint16_t>(
-        std::min({uint64_t{stream.burst} - state.n_pending, state.window - under_way,
-                  state.most - issued}));
+    const auto want = static_cast<uint16_t>(std::min(
+        {uint64_t{stream.burst} - state.n_pending, state.window - under_way, state.most - issued}));
     rte_mbuf** more = state.pending + state.n_pending;
     if (want == 0) return;
     if (rte_pktmbuf_alloc_bulk(state.frame.zone->pool, more, want) != 0) {
         state.frame.zone->denied.add_shared(1);
         return;
     }
-    for (uint16_t i = 0; i < want; ++i) write_packet(state, more[i], issued + i, now);
+    for (uint16_t i = 0; i < want; ++i)
+        write_packet(state, more[i], issued + i, now);
     state.n_pending = static_cast<uint16_t>(state.n_pending + want);
     state.track.issued.add(want);
 }
@@ -283,7 +292,8 @@ uint16_t send(Stream& stream, State& state) noexcept {
     return sent;
 }
 
-// ---- receive -------------------------------------------------------------------------------------
+// ---- receive
+// -------------------------------------------------------------------------------------
 bool same_pair(uint32_t a, uint32_t b, const auto* pair) noexcept {
     return (a == pair[0] && b == pair[1]) || (a == pair[1] && b == pair[0]);
 }
@@ -304,7 +314,8 @@ bool pattern_right(const rte_mbuf* p, uint32_t at, const SeqHeader& h, uint32_t 
 // claim - is this stream the receiver of that track's packets? The first one to ask is.
 bool claim(Stream& stream, Track& track) noexcept {
     const Stream* receiver = track.receiver.load(sync::relaxed);
-    if (receiver == nullptr && track.receiver.compare_exchange_strong(receiver, &stream, sync::acq_rel))
+    if (receiver == nullptr &&
+        track.receiver.compare_exchange_strong(receiver, &stream, sync::acq_rel))
         return true;
     return receiver == &stream;
 }
@@ -375,7 +386,8 @@ uint16_t receive_and_check(Stream& stream) noexcept {
     const uint16_t n = receive(stream, packets);
     if (n == 0) return 0;
     Check check(stream);
-    for (uint16_t i = 0; i < std::min(kAhead, n); ++i) prefetch_header(packets[i]);
+    for (uint16_t i = 0; i < std::min(kAhead, n); ++i)
+        prefetch_header(packets[i]);
     for (uint16_t i = 0; i < n; ++i) {
         if (i + kAhead < n) prefetch_header(packets[i + kAhead]);
         stream.stats.drop(check(packets[i]), 1);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// seqgen.h - what the forwarder asks of mode seqgen beside running it: an orderly end, and the sums.
+// seqgen.h - what the forwarder asks of mode seqgen beside running it: an orderly end, and the
+// sums.
 //
 // For the control thread, at any time between begin and the end of the stream's state. On a stream
 // of another mode: nothing to drain, nothing to report.
@@ -11,8 +12,8 @@ namespace umbuf::fwd {
 
 // request_drain - send nothing new; keep receiving what is under way.
 void request_drain(Stream& stream);
-// drained - everything that this stream sent has come back, or nothing has come for so long that the
-// rest counts as lost.
+// drained - everything that this stream sent has come back, or nothing has come for so long that
+// the rest counts as lost.
 [[nodiscard]] bool drained(const Stream& stream);
 // seq_report - what became of the packets that this stream sent, whichever stream received them.
 //      sent == received - duplicate + lost, once drained or ended; before, a sample.

@@ -26,7 +26,8 @@ uint32_t burst(Stream& stream) noexcept {
     const uint16_t n = receive(stream, packets);
     if (n == 0) return 0;
     // Copies first: once the original is sent, it is the driver's.
-    for (Port* port : stream.tee_ports) send_copies(stream, *port, packets, n);
+    for (Port* port : stream.tee_ports)
+        send_copies(stream, *port, packets, n);
     transmit(stream, *stream.tx_port, packets, n);
     return n;
 }

@@ -28,7 +28,8 @@ Status check_segments(const Port& port, const Zone& zone, const std::vector<uint
     const uint32_t length = std::accumulate(segments.begin(), segments.end(), uint32_t{0});
     if (length - RTE_ETHER_HDR_LEN > UINT16_MAX)
         return Error{EINVAL, fmt::format("--txpkts: {} bytes in all, and an IPv4 packet has at "
-                                         "most 65535", length - RTE_ETHER_HDR_LEN)};
+                                         "most 65535",
+                                         length - RTE_ETHER_HDR_LEN)};
     for (const uint16_t n : segments)
         if (n == 0 || n > zone.size)
             return Error{EINVAL, fmt::format("--txpkts: a segment of {} bytes, and an mbuf of port "
@@ -37,10 +38,10 @@ Status check_segments(const Port& port, const Zone& zone, const std::vector<uint
     // A port without chains copies one into a single mbuf, as long as it fits.
     const bool chains = (port.tx_offloads() & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
     if (!chains && length > zone.size)
-        return Error{ENOTSUP, fmt::format("--txpkts: {} bytes in {} segments, and port {} ({}) sends "
-                                          "no chains: give at most {} bytes in all",
-                                          length, segments.size(), port.id(), port.driver(),
-                                          zone.size)};
+        return Error{ENOTSUP,
+                     fmt::format("--txpkts: {} bytes in {} segments, and port {} ({}) sends "
+                                 "no chains: give at most {} bytes in all",
+                                 length, segments.size(), port.id(), port.driver(), zone.size)};
     return {};
 }
 
@@ -95,7 +96,8 @@ uint16_t Template::stamp(rte_mbuf** burst, uint16_t n) const noexcept {
         return 0;
     }
     const std::byte* from = bytes.data();
-    for (uint16_t i = 0; i < n; ++i) fill(burst[i], from, segments[0]);
+    for (uint16_t i = 0; i < n; ++i)
+        fill(burst[i], from, segments[0]);
     rte_mbuf* more[kMaxBurst];
     for (size_t s = 1; s < segments.size(); ++s) {
         from += segments[s - 1];
@@ -110,7 +112,8 @@ uint16_t Template::stamp(rte_mbuf** burst, uint16_t n) const noexcept {
         }
     }
     if (segments.size() > 1)
-        for (uint16_t i = 0; i < n; ++i) adopt_chain(Mbuf::of(burst[i]));
+        for (uint16_t i = 0; i < n; ++i)
+            adopt_chain(Mbuf::of(burst[i]));
     return n;
 }
 
