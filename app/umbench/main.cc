@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// main.cc - umbench: benchmarks that come with their baseline.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "app/umbench/child.h"
+#include "app/umbench/forward.h"
+#include "app/umbench/stats.h"
+
+namespace umbuf::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+    Plan plan;
+    std::string json_file;
+    bool self = false;
+    std::string umfwd, testpmd = "dpdk-testpmd";
+};
+
+std::string beside_us(const char* name) {
+    std::error_code error;
+    const fs::path self = fs::read_symlink("/proc/self/exe", error);
+    return (self.parent_path() / name).string();
+}
+
+bool is_program(const std::string& path) {
+    if (path.find('/') != std::string::npos) return access(path.c_str(), X_OK) == 0;
+    std::string folders = getenv("PATH") == nullptr ? "/usr/bin" : getenv("PATH");
+    for (const std::string& folder : CLI::detail::split(folders, ':'))
+        if (access((folder + "/" + path).c_str(), X_OK) == 0) return true;
+    return false;
+}
+
+Status find_programs(Options& options) {
+    if (options.umfwd.empty()) options.umfwd = beside_us("umfwd");
+    if (!is_program(options.umfwd))
+        return Error{ENOENT, fmt::format("{} is not there; build it with scripts/build, or name it with "
+                                         "--umfwd", options.umfwd)};
+    if (!is_program(options.testpmd))
+        return Error{ENOENT, fmt::format("{} is not in PATH; install it (Debian: apt-get install dpdk-dev), "
+                                         "or name it with --testpmd", options.testpmd)};
+    options.plan.a.path = options.umfwd;
+    options.plan.b.path = options.self ? options.umfwd : options.testpmd;
+    options.plan.peer.path = options.testpmd;
+    return {};
+}
+
+void print_table(const Options& options, const std::vector<Row>& rows) {
+    const std::string b = options.self ? "itself" : options.plan.b.name();
+    fmt::print("{} and {} in turn, {} pairs of {} s, burst {}, {}\n", options.plan.a.name(), b,
+               options.plan.pairs, options.plan.seconds, options.plan.burst, memory_text());
+    fmt::print("{:<8} {:<8} {:>12} {:>14}   {:>6} {:<16} {:>6}\n", "vdev", "mode", "umfwd Mpps",
+               b == "itself" ? "itself Mpps" : "testpmd Mpps", "ratio", "[min..max]", "MAD");
+    for (const Row& row : rows) {
+        const auto [low, high] = std::minmax_element(row.ratios.begin(), row.ratios.end());
+        fmt::print("{:<8} {:<8} {:>12.3f} {:>14.3f}   {:>6.3f} {:<16} {:>6.3f}\n", row.vdev, row.mode,
+                   median(row.a_mpps), median(row.b_mpps), median(row.ratios),
+                   fmt::format("[{:.3f}..{:.3f}]", *low, *high), mad(row.ratios));
+    }
+}
+
+Status write_json(const std::string& file, const std::vector<Row>& rows) {
+    nlohmann::json out = nlohmann::json::array();
+    for (const Row& row : rows) {
+        const auto [low, high] = std::minmax_element(row.ratios.begin(), row.ratios.end());
+        out.push_back({{"vdev", row.vdev},
+                       {"mode", row.mode},
+                       {"umfwd_mpps", median(row.a_mpps)},
+                       {"testpmd_mpps", median(row.b_mpps)},
+                       {"ratio", median(row.ratios)},
+                       {"ratio_min", *low},
+                       {"ratio_max", *high},
+                       {"ratio_mad", mad(row.ratios)},
+                       {"pairs", row.ratios.size()}});
+    }
+    if (file == "-") {
+        fmt::print("{}\n", out.dump(2));
+        return {};
+    }
+    std::ofstream stream(file);
+    stream << out.dump(2) << '\n';
+    stream.flush();
+    if (stream) return {};
+    return Error{EIO, fmt::format("{} cannot be written", file)};
+}
+
+Status forward(Options& options) {
+    if (Status found = find_programs(options); !found) return found;
+    Result<std::vector<Row>> rows = compare(options.plan, [](const std::string& line) {
+        fmt::print(stderr, "umbench: {}\n", line);
+    });
+    if (!rows) return rows.error();
+    print_table(options, rows.value());
+    return options.json_file.empty() ? Status{} : write_json(options.json_file, rows.value());
+}
+
+void add_forward(CLI::App& app, Options& options) {
+    CLI::App* f = app.add_subcommand("forward", "umfwd and dpdk-testpmd in turn on the same devices");
+    Plan& plan = options.plan;
+    plan.vdevs = {"null", "ring", "virtio"};
+    plan.modes = {"io", "mac", "macswap"};
+    f->add_option("--json", options.json_file, "also write the medians there; - is standard output");
+    f->add_option("--pairs", plan.pairs, "runs of each program, per vdev and mode")
+        ->capture_default_str()->check(CLI::Range(1, 1000));
+    f->add_option("--seconds", plan.seconds, "measured per run")
+        ->capture_default_str()->check(CLI::Range(0.1, 3600.0));
+    f->add_option("--vdev", plan.vdevs, "null, ring, virtio")
+        ->capture_default_str()->delimiter(',')->check(CLI::IsMember({"null", "ring", "virtio"}));
+    f->add_option("--mode", plan.modes, "forwarding modes that both programs have")
+        ->capture_default_str()->delimiter(',')->check(CLI::IsMember({"io", "mac", "macswap"}));
+    f->add_option("--burst", plan.burst, "packets per burst")
+        ->capture_default_str()->check(CLI::Range(1, 512));
+    f->add_flag("--self", options.self, "umfwd against itself: how much of a ratio is noise here?");
+    f->add_option("--umfwd", options.umfwd, "the program to measure (default: umfwd beside umbench)");
+    f->add_option("--testpmd", options.testpmd, "the baseline, and the peer for virtio")
+        ->capture_default_str();
+}
+
+int run(int argc, char** argv) {
+    CLI::App app{"umbench: benchmarks of umbuf, each beside its baseline"};
+    app.require_subcommand(1);
+    Options options;
+    add_forward(app, options);
+    CLI11_PARSE(app, argc, argv);
+    catch_interrupts();
+    const Status done = forward(options);
+    if (done) return 0;
+    fmt::print(stderr, "umbench: {}\n", done.error().text);
+    return done.error().code == EINTR ? 130 : 1;
+}
+
+}  // namespace
+}  // namespace umbuf::bench
+
+int main(int argc, char** argv) { return umbuf::bench::run(argc, argv); }
