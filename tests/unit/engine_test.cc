@@ -236,7 +236,7 @@ TEST_F(EngineTest, HeadersInPiecesAreMadeWhole) {
     for (const char* mode : {"mac", "macswap", "5tswap", "csum"}) {
         use(mode);
         const std::string whole = through(frame);
-        for (const size_t n : {1, 5, 13, 14, 20, 37, 100})
+        for (const size_t n : {1u, 5u, 13u, 14u, 20u, 37u, 100u})
             EXPECT_EQ(through(chained(frame, n)), whole) << mode << n;
     }
 }
@@ -449,7 +449,7 @@ TEST_F(EngineTest, IcmpechoAnswersArp) {
 
 TEST_F(EngineTest, IcmpechoAnswersPings) {
     use("icmpecho");
-    for (const size_t n : {0, 1, 56, 1400}) {
+    for (const size_t n : {0u, 1u, 56u, 1400u}) {
         for (const auto& tags : {std::vector<std::pair<uint16_t, uint16_t>>{}, {{0x8100, 42}}}) {
             const std::string request =
                 ether(0x0800, ip4(1, icmp_echo(8, pattern(n)), std::string(4, '\x01')), tags);
@@ -496,7 +496,7 @@ std::string generated(const Stream& stream, size_t length, uint32_t to = 0xc6120
 }
 
 TEST_F(EngineTest, TxonlyMakesRightPacketsAndCounts) {
-    for (const size_t length : {42, 43, 64, 1518}) {
+    for (const size_t length : {42u, 43u, 64u, 1518u}) {
         settings.txpkts = {static_cast<uint16_t>(length)};
         settings.tx_count = 70;
         use("txonly");

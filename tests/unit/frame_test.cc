@@ -206,7 +206,7 @@ std::vector<std::string> zoo() {
 
 TEST_F(FrameTest, SegmentsMakeNoDifference) {
     for (const std::string& frame : zoo())
-        for (const size_t n : {1, 2, 3, 13, 14, 15, 33, 34, 41})
+        for (const size_t n : {1u, 2u, 3u, 13u, 14u, 15u, 33u, 34u, 41u})
             EXPECT_TRUE(same(parse(frame), parse_in_pieces(frame, n))) << n;
 }
 
@@ -233,7 +233,7 @@ TEST_F(FrameTest, WhatIsClaimedIsInsideWhateverTheBytes) {
 
 TEST_F(FrameTest, SumsAgreeWithTheTestsOwn) {
     for (const bool v6 : {false, true}) {
-        for (const size_t n : {0, 1, 2, 3, 100, 101, 1000}) {
+        for (const size_t n : {0u, 1u, 2u, 3u, 100u, 101u, 1000u}) {
             const std::string l4 = n % 2 == 0 ? udp(pattern(n), v6) : tcp(pattern(n), v6);
             const uint8_t proto = n % 2 == 0 ? 17 : 6;
             const std::string frame =
@@ -250,12 +250,12 @@ TEST_F(FrameTest, SumsAgreeWithTheTestsOwn) {
 
 TEST_F(FrameTest, SumsGoOnOverSegmentsOfAnyLength) {
     const std::string bytes = std::string(600, '\xff') + pattern(601);
-    for (const size_t n : {1, 2, 3, 7, 64, 333}) {
+    for (const size_t n : {1u, 2u, 3u, 7u, 64u, 333u}) {
         Mbuf* m = received(bytes.substr(0, n));
         for (size_t at = n; at < bytes.size(); at += n)
             ASSERT_EQ(rte_pktmbuf_chain(&m->rte, &received(bytes.substr(at, n))->rte), 0);
-        for (const size_t from : {0, 1, 2, 65, 1200})
-            for (const size_t length : {0, 1, 2, 400, 1201}) {
+        for (const size_t from : {0u, 1u, 2u, 65u, 1200u})
+            for (const size_t length : {0u, 1u, 2u, 400u, 1201u}) {
                 const std::string range = bytes.substr(from, length);
                 const auto size = static_cast<uint32_t>(range.size());
                 const uint16_t sum = fwd::data_sum(&m->rte, static_cast<uint32_t>(from), size);
