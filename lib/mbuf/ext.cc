@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// ext.cc - how a reference to external storage is taken and dropped, and who frees it.
 #include "lib/mbuf/ext.h"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// verify.cc - the checks of verify.h, in its order.
 #include "lib/mbuf/verify.h"
 
 #include <algorithm>

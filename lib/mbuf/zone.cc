@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// zone.cc - the pools, and the headers that wait for a foreign clone to go.
 #include "lib/mbuf/zone.h"
 
 #include <numa.h>
