@@ -324,17 +324,23 @@ Status set_log(Session&, const Args& args) {
 
 // ---- port
 
+Status turn(Forwarder& forwarder, const std::string& what, uint16_t port) {
+    if (what == "start") return forwarder.port_start(port);
+    if (what == "stop") return forwarder.port_stop(port);
+    return forwarder.port_close(port);
+}
+
 Status port_start_stop(Session& session, const Args& args) {
     Forwarder& forwarder = *session.forwarder;
     const std::string& what = args.word(0);
     session.print(what == "start"  ? "Starting ports...\n"
                   : what == "stop" ? "Stopping ports...\n"
                                    : "Closing ports...\n");
-    Status done = on_each(session, args, [&](const Port& port) {
-        const uint16_t id = port.id();  // a closed port may be gone afterwards
-        if (what == "start") return forwarder.port_start(id);
-        if (what == "stop") return forwarder.port_stop(id);
-        return forwarder.port_close(id);
+    Status done = on_each(session, args, [&](const Port& port) -> Status {
+        Status turned = turn(forwarder, what, port.id());
+        // Of all ports, one that is there already is what was asked for.
+        if (turned || !args.is_all("port") || turned.error().code != EALREADY) return turned;
+        return print(session, turned.error().text + "\n");
     });
     if (!done) return done;
     return print(session, "Done\n");
