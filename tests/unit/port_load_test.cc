@@ -96,6 +96,7 @@ class PortLoadTest : public MbufTest {
             b.freed += static_cast<uint64_t>(n - sent);
             rte_pktmbuf_free_bulk(burst + sent, static_cast<unsigned>(n - sent));
             rte_rcu_qsbr_quiescent(qsbr_, i);
+            if (random() % 16 == 0) sched_yield();  // give the control thread its share
         }
         rte_rcu_qsbr_thread_offline(qsbr_, i);
         rte_rcu_qsbr_thread_unregister(qsbr_, i);
@@ -182,7 +183,7 @@ class PortLoadTest : public MbufTest {
 TEST_F(PortLoadTest, NobodyIsInsideAStoppedDeviceAndEveryPacketIsAccountedFor) {
     std::mt19937_64 random(seed());
     start_traffic();
-    for (int i = 0; i < 4000; ++i) {
+    for (int i = 0; i < 20000; ++i) {
         step(random, [this] { grace(); });
         if (random() % 8 == 0) sched_yield();
         if (HasFatalFailure()) break;
