@@ -81,7 +81,10 @@ Fate slow_own_header(rte_mbuf*& p, uint32_t n) noexcept;
     if ((p->ol_flags & kNotOwn) == 0 && p->data_len >= n &&
         sync::load_of(p->refcnt, sync::acquire) == 1)  // pairs with the last other holder's release
         return Fate::send;
-    return slow_own_header(p, n);
+    rte_mbuf* slow = p;  // a copy, so that the caller's p need not live in memory
+    const Fate fate = slow_own_header(slow, n);
+    p = slow;
+    return fate;
 }
 
 // forward_burst - one turn of a mode. Step is made once per burst from the stream, so what it needs

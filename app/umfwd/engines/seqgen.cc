@@ -142,6 +142,7 @@ struct State : EngineState {
     uint64_t patience = 0;         // [I] TSC cycles without a packet until the rest is written off
     uint64_t most = 0;             // [I] numbers to give out
     sync::atomic<bool> stop{false};        // [a] request_drain
+    sync::atomic<bool> gave_up{false};     // [a] told to drain, waited, wrote the rest off
     Track* usual = nullptr;                // [r] whose packets this stream receives
     uint64_t arrived = 0, arrived_at = 0;  // [s] watch(): receiver's count, and when it last moved
     uint16_t n_pending = 0;                // [s] numbered, but the port had no room yet
@@ -264,16 +265,20 @@ void number_more(const Stream& stream, State& state, uint64_t now) noexcept {
     state.track.issued.add(want);
 }
 
-// watch - write off what is under way when nothing has come back for too long.
+// watch - write off what is under way when nothing has come back for too long: soon while sending,
+// so that the window opens again; later when draining, because what comes after that is not seen.
 void watch(State& state, uint64_t now) noexcept {
     Track& track = state.track;
+    const bool draining = state.stop.load(sync::relaxed);
+    const bool written_off = draining ? state.gave_up.load(sync::relaxed)
+                                      : track.written_off.read() >= track.sent.read();
     const uint64_t arrived = track.received.read();
-    const bool waiting = !track.all_back() && track.written_off.read() < track.sent.read();
-    if (arrived != state.arrived || !waiting) {
+    if (arrived != state.arrived || written_off || track.all_back()) {
         state.arrived = arrived;
         state.arrived_at = now;
-    } else if (now - state.arrived_at > state.patience) {
+    } else if (now - state.arrived_at > (draining ? 4 * state.patience : state.patience)) {
         track.written_off.set(track.sent.read());
+        if (draining) state.gave_up.store(true, sync::relaxed);
     }
 }
 
@@ -421,7 +426,7 @@ bool drained(const Stream& stream) {
     if (state == nullptr) return true;
     const Track& track = state->track;
     if (!state->stop.load(sync::relaxed) || track.issued.read() != track.sent.read()) return false;
-    return track.all_back() || track.written_off.read() >= track.sent.read();
+    return track.all_back() || state->gave_up.load(sync::relaxed);
 }
 
 SeqReport seq_report(const Stream& stream) {
