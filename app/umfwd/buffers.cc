@@ -77,7 +77,9 @@ ZoneInput Buffers::input(int node) const {
         ++in.ports;
         if (node_of_port(port, settings_.numa) == node) ++in.rx_ports;
     }
-    in.lcores = rte_lcore_count();
+    const bool fixed = !settings_.interactive && settings_.cmdline_files.empty();
+    in.lcores = fixed ? settings_.nb_cores + 1 : rte_lcore_count();
+    in.jumbo = data_rooms(settings_).back() > kMCLBytes || settings_.mtu > kMCLBytes;
     in.rxq = settings_.rxq;
     in.txq = std::max(settings_.txq, settings_.rxq);
     in.rxd = settings_.rxd;
@@ -92,7 +94,10 @@ Result<std::unique_ptr<Buffers>> Buffers::create(const Settings& settings) {
     buffers->owner_ = zones().empty();
     if (buffers->owner_) {
         const ZoneInput in = buffers->input(main_node());
-        if (Status status = mbinit(zone_config(in), nodes_in_use(settings.numa)); !status)
+        ZoneConfig config = zone_config(in);
+        if (settings.total_num_mbufs != 0)
+            config.mbufs = config.clusters[0] = settings.total_num_mbufs;
+        if (Status status = mbinit(config, nodes_in_use(settings.numa)); !status)
             return more_memory(status.error(), cluster_terms(in), main_node());
     }
     reclaim_set_aside();

@@ -89,6 +89,19 @@ StreamReport numbers_of(const Placed& placed) {
     return r;
 }
 
+// freeze - a stopped run's numbers stand, whatever the devices count meanwhile.
+void freeze(std::vector<PortForward>& ports, const std::vector<PortForward>& frozen) {
+    for (PortForward& port : ports)
+        for (const PortForward& then : frozen) {
+            if (port.generation != then.generation) continue;
+            const bool gone = port.gone;
+            const PortNic nic = port.nic;
+            port = then;
+            port.gone = gone;
+            port.nic = nic;
+        }
+}
+
 void add(SeqReport& sum, const SeqReport& one) {
     sum.used |= one.used;
     sum.sent += one.sent;
@@ -134,6 +147,7 @@ struct Forwarder::State {
     std::vector<Placed> placed;      // kept after stop, for the report; gone at the next start
     std::set<uint16_t> unread;       // started ports that nobody reads since the last stop
     Report base;                     // what had been counted when counting began
+    std::vector<PortForward> frozen; // what the ports had counted when forwarding stopped
     Report last;                     // the final one
     SeqReport seq;                   // of the run that ended
     bool running = false, halted = false;
@@ -241,6 +255,7 @@ void Forwarder::State::forget_streams() {
     plan = {};
     seq = {};
     base = {};
+    frozen.clear();
     began = ended = 0;
 }
 
@@ -316,6 +331,7 @@ Report Forwarder::State::raw() const {
                                  .packets = lane->packets.read()});
     }
     report.ports = ports->counts();
+    if (!running) freeze(report.ports, frozen);
     report.seq = running ? sequence() : seq;
     return report;
 }
@@ -348,6 +364,7 @@ void report_nodes(const std::vector<Placed>& placed) {
 
 Result<std::unique_ptr<Forwarder>> Forwarder::create(const Settings& settings) {
     if (Status status = check(settings); !status) return status.error();
+    if (const auto lcores = choose_lcores(settings, worker_lcores()); !lcores) return lcores.error();
     auto state = std::make_unique<State>(settings);
     Result<std::unique_ptr<Buffers>> buffers = Buffers::create(settings);
     if (!buffers) return buffers.error();
@@ -359,8 +376,10 @@ Result<std::unique_ptr<Forwarder>> Forwarder::create(const Settings& settings) {
     std::unique_ptr<Forwarder> forwarder(new Forwarder(std::move(state)));
     for (const uint16_t id : present_ports())
         if (Result<Port*> port = forwarder->state_->ports->add(id); !port) return port.error();
-    for (Port* port : forwarder->state_->ports->list())
+    for (Port* port : forwarder->state_->ports->list()) {
         if (Status status = port->start(); !status) return status.error();
+        forwarder->state_->ports->say_notes(port->id());
+    }
     return forwarder;
 }
 
@@ -410,6 +429,7 @@ Status Forwarder::stop() {
     s.drain_generators();
     s.close_paths();
     s.ended = rte_rdtsc();
+    s.frozen = s.ports->counts();
     s.running = false;
     for (Placed& p : s.placed)
         if (s.engine->end != nullptr) s.engine->end(*p.stream);
@@ -426,6 +446,7 @@ Status Forwarder::port_start(uint16_t id) {
     if (port->phase() != PortPhase::configured)
         return Error{EALREADY, fmt::format("port {} is started already", id)};
     if (Status status = port->start(); !status) return status;
+    s.ports->say_notes(id);
     if (!s.running || !s.uses(port)) return {};
     port->open_tx();
     port->open_rx();

@@ -106,21 +106,27 @@ Result<Port*> PortSet::add(uint16_t id) {
     Result<std::unique_ptr<Port>> port = Port::configure(id, Result<PortConfig>(config).value());
     if (!port) return port.error();
     Slot slot{.port = std::move(port).value(), .faults = nullptr, .generation = ++generations_,
-              .flushed = 0, .nic = {}};
+              .said = 0, .flushed = 0, .nic = {}};
     if (!settings_.faults.empty()) {
         Result<FaultPlan> plan = FaultPlan::parse(settings_.faults);
         if (!plan) return plan.error();
         slot.faults = std::make_unique<FaultPort>(*slot.port, plan.value());
         say(fmt::format("Port {}: faults {}\n", id, plan.value().text()));
     }
-    for (const std::string& note : slot.port->notes()) say(note + "\n");
     say(fmt::format("Port {}: {}\n", id, mac_text(slot.port->mac())));
     marks[id].link.store(false, sync::relaxed);
     marks[id].removed.store(false, sync::relaxed);
     slots_.push_back(std::move(slot));
     std::sort(slots_.begin(), slots_.end(),
               [](const Slot& a, const Slot& b) { return a.port->id() < b.port->id(); });
+    say_notes(id);
     return find(id);
+}
+
+void PortSet::say_notes(uint16_t id) {
+    Slot* slot = this->slot(id);
+    const std::vector<std::string>& notes = slot->port->notes();
+    for (; slot->said < notes.size(); ++slot->said) say(notes[slot->said] + "\n");
 }
 
 Result<Port*> PortSet::attach(const std::string& devargs) {
@@ -158,7 +164,7 @@ Status PortSet::remove(uint16_t id, bool detach, const Port::Quiesce& quiesce) {
         if (!status && first) first = status;
         graveyard_.push_back(std::move(*slot));
         slots_.erase(slots_.begin() + (slot - slots_.data()));
-        say(fmt::format("Port {} is closed\n", each));
+        if (each != id) say(fmt::format("Port {} is closed, too: the same device\n", each));
     }
     return first;
 }

@@ -31,6 +31,7 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
     [[nodiscard]] std::vector<Port*> list() const;  // by number
     [[nodiscard]] Port* find(uint16_t id) const;
 
+    void say_notes(uint16_t id);  // the port's notes that have not been printed
     // remove - from whatever phase to closed; `detach`: unplug the device, and with it its other
     // ports. The objects go to the graveyard, also when the device refused.
     [[nodiscard]] Status remove(uint16_t id, bool detach, const Port::Quiesce& quiesce);
@@ -50,6 +51,7 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
         std::unique_ptr<Port> port;
         std::unique_ptr<FaultPort> faults;  // after `port`: it goes first
         uint32_t generation = 0;
+        size_t said = 0;  // notes that were printed
         uint64_t flushed = 0;
         PortNic nic;  // as last asked
     };

@@ -315,7 +315,7 @@ void summarize(Report& report) {
         take_chains(port);
         port.rx_total = port.rx_packets + port.rx_dropped;
         port.tx_total = port.tx_packets + port.tx_dropped;
-        accumulate(report.all, port);
+        if (port.forwards) accumulate(report.all, port);
     }
     report.conserved =
         report.sample || std::all_of(report.streams.begin(), report.streams.end(),
@@ -428,6 +428,8 @@ std::string forward_text(const Report& report) {
                             report.tsc_hz / 1000000);
     return text;
 }
+
+std::string final_text(const Report& report) { return zones_text(report) + verdict_text(report); }
 
 std::string to_text(const Report& report) {
     return forward_text(report) + streams_text(report) + drops_text(report) + lcores_text(report) +

@@ -91,6 +91,8 @@ void summarize(Report& report);
 
 // forward_text - only testpmd's blocks, as "show fwd stats all" and "stop" print them.
 [[nodiscard]] std::string forward_text(const Report& report);
+// final_text - only what the end adds: pools and the verdict.
+[[nodiscard]] std::string final_text(const Report& report);
 [[nodiscard]] std::string to_text(const Report& report);  // testpmd's words and layout, then ours
 [[nodiscard]] std::string to_json(const Report& report);
 

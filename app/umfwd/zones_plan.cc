@@ -77,9 +77,9 @@ ZoneConfig zone_config(const ZoneInput& in) {
     config.cache = in.cache;
     config.mbufs = sum(header_terms(in));
     config.clusters[0] = sum(cluster_terms(in));
-    // Jumbo clusters carry pulled-up or copied jumbo packets, which are in hand, not in rings, when
-    // they are made one at a time. Each lcore's cache comes on top, or one lcore could hoard them.
-    const uint32_t jumbo = static_cast<uint32_t>(in_hand(in).n + caches(in));
+    // Jumbo clusters carry packets that were pulled up or copied: those are in hand, not in rings.
+    // Where they are usual, each lcore's cache comes on top, or one lcore could hoard them all.
+    const uint32_t jumbo = static_cast<uint32_t>(in_hand(in).n + (in.jumbo ? caches(in) : 0));
     for (uint8_t i = 1; i < kClusterZones; ++i) config.clusters[i] = jumbo;
     config.controls = jumbo;
     return config;

@@ -17,7 +17,8 @@ namespace umbuf::fwd {
 struct ZoneInput {  // what the sum is made from
     uint32_t ports = 0;         // there now, all nodes: each may hold what any other received
     uint32_t rx_ports = 0;      // of those, how many receive into this pool
-    uint32_t lcores = 1;        // that EAL has, the main one included: all keep caches
+    uint32_t lcores = 2;        // that may forward, and the main one: all keep caches
+    bool jumbo = false;         // packets of more than one 2k cluster are expected
     uint16_t rxq = 1, txq = 1;  // per port
     uint16_t rxd = 0, txd = 0;  // per queue; 0: the driver's default is not known yet
     uint16_t burst = 32;

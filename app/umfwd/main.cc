@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// main.cc - the program umfwd: from the command line to the exit status.
+//
+//      umfwd [EAL options] -- [options]
+//
+// Status 0: all that was asked was done, every packet is accounted for and every pool is whole.
+// Status 1: anything else, with one sentence on standard error.
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+#include <fmt/format.h>
+#include <rte_cycles.h>
+#include <rte_eal.h>
+
+#include "app/umfwd/forwarder.h"
+#include "app/umfwd/prompt.h"
+#include "app/umfwd/say.h"
+#include "app/umfwd/show.h"
+#include "app/umfwd/signals.h"
+#include "drivers/net/eal.h"
+
+namespace umbuf::fwd {
+namespace {
+
+int complain(const Error& error) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "umfwd: %s\n", error.text.c_str());
+    return 1;
+}
+
+// own_arguments - where the "--" is; without one, all arguments are EAL's. Somebody who only asks for
+// help has not read that yet.
+int own_arguments(int argc, char** argv) {
+    for (int i = 1; i < argc; ++i)
+        if (std::strcmp(argv[i], "--") == 0) return i;
+    for (const char* question : {"--help", "-h", "--version"})
+        if (argc > 1 && std::strcmp(argv[1], question) == 0) return 0;
+    return argc;
+}
+
+double seconds_since(uint64_t tsc) {
+    return static_cast<double>(rte_rdtsc() - tsc) / static_cast<double>(rte_get_tsc_hz());
+}
+
+// Run - one life of the forwarder, in the order of its functions.
+class Run {
+  public:
+    Run(const Settings& settings, Forwarder& forwarder, const Signals& signals)
+        : settings_(settings), forwarder_(forwarder), signals_(signals),
+          prompt_(commands(), session_) {
+        session_.forwarder = &forwarder;
+        session_.print = [](const std::string& text) { say(text); };
+    }
+    [[nodiscard]] Status commands_then_packets();
+
+  private:
+    [[nodiscard]] Status start();
+    [[nodiscard]] bool time_is_up() const;
+    void tick();
+    void print_period();
+    void wait_for_the_end();
+
+    const Settings& settings_;
+    Forwarder& forwarder_;
+    const Signals& signals_;
+    Session session_;
+    Prompt prompt_;
+    uint64_t began_ = rte_rdtsc(), printed_ = rte_rdtsc();
+};
+
+Status Run::start() {
+    Status status = forwarder_.start(settings_.tx_first);
+    if (status) say(forwarder_.config_text());
+    began_ = printed_ = rte_rdtsc();
+    return status;
+}
+
+bool Run::time_is_up() const {
+    return settings_.seconds > 0 && seconds_since(began_) >= settings_.seconds;
+}
+
+void Run::tick() {
+    forwarder_.poll();
+    if (time_is_up()) session_.quit = true;
+}
+
+void Run::print_period() {
+    if (settings_.stats_period_s == 0 || seconds_since(printed_) < settings_.stats_period_s) return;
+    printed_ = rte_rdtsc();
+    std::string text = "\nPort statistics ====================================\n";
+    for (const PortForward& port : forwarder_.report().ports)
+        if (!port.gone)
+            text += show::port_stats(port.port, port.nic, session_.shown[port.port], rte_rdtsc(),
+                                     rte_get_tsc_hz());
+    say(text);
+}
+
+void Run::wait_for_the_end() {
+    constexpr double kTick = 0.1;
+    while (!session_.quit) {
+        const double left = settings_.seconds > 0 ? settings_.seconds - seconds_since(began_) : kTick;
+        if (signals_.wait(static_cast<int>(std::max(0.0, std::min(kTick, left)) * 1000))) return;
+        tick();
+        print_period();
+    }
+}
+
+// With neither a prompt nor a file of commands there is only one thing that can be meant: forward.
+Status Run::commands_then_packets() {
+    const bool alone = !settings_.interactive && settings_.cmdline_files.empty();
+    if (settings_.auto_start || alone)
+        if (Status status = start(); !status) return status;
+    for (const std::string& file : settings_.cmdline_files) {
+        if (session_.quit || signals_.wait(0)) break;
+        if (Status status = prompt_.run_file(file, settings_.strict); !status) return status;
+    }
+    if (session_.quit) return {};
+    if (settings_.interactive)
+        return prompt_.interact(signals_.fd(), [this] { tick(); }, settings_.strict);
+    if (forwarder_.running()) wait_for_the_end();
+    return {};
+}
+
+Status write_json(const Report& report, const std::string& file) {
+    if (file.empty()) return {};
+    const std::string text = to_json(report);
+    if (file == "-") {
+        const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+        if (written && std::fflush(stdout) == 0) return {};
+        return Error{EIO, "--json=-: standard output took no more"};
+    }
+    std::ofstream out(file);
+    out << text;
+    out.close();
+    if (out) return {};
+    return Error{EIO, fmt::format("--json={}: cannot be written: {}", file, std::strerror(errno))};
+}
+
+// verdict - what the final report says about us.
+Status verdict(const Report& report) {
+    if (!report.problems.empty()) return Error{EIO, report.problems.front()};
+    for (const ZoneReport& zone : report.zones)
+        if (zone.in_use != zone.expected)
+            return Error{EBUSY, fmt::format("zone {} is not balanced: {} in use, {} expected; somebody "
+                                            "still holds mbufs",
+                                            zone.name, zone.in_use, zone.expected)};
+    if (!report.conserved)
+        return Error{EBADMSG, fmt::format("{} packets are not accounted for: see the streams marked NOT "
+                                          "CONSERVED", lost_unaccounted(report))};
+    return {};
+}
+
+// finish - halt, report, judge. The first thing that went wrong is the one to tell.
+Status finish(Forwarder& forwarder, const Settings& settings, Status so_far) {
+    const bool was_running = forwarder.running();
+    if (was_running) say("Telling cores to stop...\nWaiting for lcores to finish...\n");
+    const Report report = forwarder.halt();
+    // Who has said 'stop' has seen the packets' part.
+    say(was_running ? to_text(report) : final_text(report));
+    Status written = write_json(report, settings.json_file);
+    if (!so_far) return so_far;
+    if (Status judged = verdict(report); !judged) return judged;
+    if (!written) return written;
+    say("\nBye...\n");
+    return {};
+}
+
+Status run(const Settings& settings) {
+    Result<Signals> signals = Signals::create();
+    if (!signals) return signals.error();
+    Result<std::unique_ptr<Forwarder>> forwarder = Forwarder::create(settings);
+    if (!forwarder) return forwarder.error();
+    Status status =
+        Run(settings, *forwarder.value(), signals.value()).commands_then_packets();
+    return finish(*forwarder.value(), settings, std::move(status));
+}
+
+int main_with(int argc, char** argv) {
+    const int own = own_arguments(argc, argv);
+    Result<ParsedArgs> parsed = parse_args(own == 0 ? argc : argc - own, argv + (own < argc ? own : 0));
+    if (!parsed) return complain(parsed.error());
+    if (parsed.value().exit_now) return 0;
+    const Settings& settings = parsed.value().settings;
+    if (settings.json_file == "-") say_on_standard_error();
+    if (const Result<int> eal = eal_start(argc, argv); !eal) return complain(eal.error());
+    Status status = run(settings);
+    rte_eal_cleanup();
+    return status ? 0 : complain(status.error());
+}
+
+}  // namespace
+}  // namespace umbuf::fwd
+
+int main(int argc, char** argv) { return umbuf::fwd::main_with(argc, argv); }
