@@ -41,7 +41,8 @@ def main():
         socket = place.path("vhost.sock")
         result = roundtrip.run(
             place, f"net_vhost0,iface={socket}", f"net_virtio_user0,path={socket}",
-            roundtrip.socket_at(socket), seconds=options.seconds, dut_args=options.umfwd)
+            roundtrip.socket_at(socket), seconds=options.seconds, dut_args=options.umfwd,
+            gen_args=["--rxd=256", "--txd=256"])  # virtio-user's own size, which it does not tell
     print(roundtrip.text(result.summary), file=say)
     if options.json:
         written = json.dumps(result.summary, indent=2) + "\n"

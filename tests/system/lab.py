@@ -178,6 +178,11 @@ class Program:
             self.process.stdin.close()
 
 
+def _own_terminal():
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C is a signal to the program
+    _die_with_parent()
+
+
 class Terminal:
     """A program on a pseudo-terminal, as a person would use it."""
 
@@ -189,7 +194,7 @@ class Terminal:
         self.settings = termios.tcgetattr(self.slave)
         self.process = subprocess.Popen(
             [str(a) for a in argv], stdin=self.slave, stdout=self.slave, stderr=self.slave,
-            start_new_session=True, preexec_fn=_die_with_parent)
+            start_new_session=True, preexec_fn=_own_terminal)
 
     def _read(self, timeout):
         ready, _, _ = select.select([self.master], [], [], timeout)

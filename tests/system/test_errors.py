@@ -50,7 +50,7 @@ class Errors(case.SystemTest):
     # ---- hugepages and rights
 
     def test_more_hugepages_than_there_are(self):
-        self.refused("huge", eal=["--in-memory", "--no-pci", "-m", "1000000", "--vdev", "net_null0"])
+        self.refused("huge|memory", eal=["--in-memory", "--no-pci", "-m", "1000000", "--vdev", "net_null0"])
 
     @case.needs_root
     def test_an_interface_without_the_right_to_open_it(self):

@@ -43,8 +43,9 @@ class Prompt(case.SystemTest):
 
     def test_help_lists_the_commands(self):
         self.person.keys("help\n")
-        for word in ("start", "show port", "quit"):
-            self.person.expect(word)
+        listed = self.person.expect(r"(?s)(.*)umfwd> ")[1]
+        for command in ("start", "stop", "show port", "set burst", "port attach", "quit"):
+            self.assertIn(command, listed)
         self.quit()
 
     def test_a_word_that_is_not_known_is_answered_and_the_prompt_comes_back(self):
