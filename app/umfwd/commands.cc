@@ -20,6 +20,7 @@
 #include "app/umfwd/forwarder.h"
 #include "app/umfwd/prompt.h"
 #include "app/umfwd/show.h"
+#include "app/umfwd/topology.h"
 
 namespace umbuf::fwd {
 namespace {
@@ -67,6 +68,22 @@ Status change(Session& session, const std::function<void(Settings&)>& edit,
     Status done = session.forwarder->change(edit);
     if (!done) return done;
     return print(session, text);
+}
+
+// change_places - ports and lcores: what is not there is refused now, not at the next start.
+Status change_places(Session& session, const std::function<void(Settings&)>& edit,
+                     const std::string& text) {
+    const Forwarder& forwarder = *session.forwarder;
+    if (!forwarder.running()) {
+        Settings edited = forwarder.settings();
+        edit(edited);
+        std::vector<uint16_t> ports;
+        for (const Port* port : forwarder.ports())
+            ports.push_back(port->id());
+        if (Result<std::string> cores = show::config_cores(edited); !cores) return cores.error();
+        if (auto chosen = choose_ports(edited, ports); !chosen) return chosen.error();
+    }
+    return change(session, edit, text);
 }
 
 // as_option - a value in the form of its command line option: one parser, one set of sentences.
@@ -223,14 +240,14 @@ Status set_burst(Session& session, const Args& args) {
 
 Status set_nbcore(Session& session, const Args& args) {
     const auto n = static_cast<uint32_t>(args.number("n"));
-    return change(
+    return change_places(
         session, [&](Settings& s) { s.nb_cores = n; },
         fmt::format("Number of forwarding cores set to {}\n", n));
 }
 
 Status set_nbport(Session& session, const Args& args) {
     const auto n = static_cast<uint16_t>(args.number("n"));
-    return change(
+    return change_places(
         session, [&](Settings& s) { s.nb_ports = n; },
         fmt::format("Number of forwarding ports set to {}\n", n));
 }
@@ -238,7 +255,7 @@ Status set_nbport(Session& session, const Args& args) {
 Status set_portlist(Session& session, const Args& args) {
     Result<Settings> wanted = as_option("--portlist", args.text("list"));
     if (!wanted) return wanted.error();
-    return change(
+    return change_places(
         session,
         [&](Settings& s) {
             s.port_list = wanted.value().port_list;
@@ -250,7 +267,7 @@ Status set_portlist(Session& session, const Args& args) {
 Status set_corelist(Session& session, const Args& args) {
     Result<Settings> wanted = as_option("--corelist", args.text("list"));
     if (!wanted) return wanted.error();
-    return change(
+    return change_places(
         session,
         [&](Settings& s) {
             s.core_list = wanted.value().core_list;
