@@ -30,11 +30,11 @@ class Forwarder;
 // that was not typed, is a bug, and dies.
 struct Args {
     [[nodiscard]] uint64_t number(std::string_view name) const;
-    [[nodiscard]] bool is_all(std::string_view name) const;          // <x:u16|all> was "all"
+    [[nodiscard]] bool is_all(std::string_view name) const;  // <x:u16|all> was "all"
     [[nodiscard]] const std::string& text(std::string_view name) const;
     [[nodiscard]] const std::string& word(size_t i) const;
-    [[nodiscard]] bool given(std::string_view name) const;           // an optional word was typed
-    std::vector<std::pair<std::string, std::string>> values;         // as typed
+    [[nodiscard]] bool given(std::string_view name) const;    // an optional word was typed
+    std::vector<std::pair<std::string, std::string>> values;  // as typed
     std::vector<std::string> words;
 };
 
