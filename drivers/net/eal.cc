@@ -199,6 +199,9 @@ Result<int> eal_start(int argc, char** argv) {
     const EalArgs args = EalArgs::of(argc, argv);    // now: EAL overwrites one of them
     if (args.help) return rte_eal_init(argc, argv);  // prints, and does not come back
     if (Status s = check_before(args); !s.ok()) return s.error();
+    // A vhost-user peer that dies leaves a socket that virtio-user still writes to when its port is
+    // stopped: that must be an error of one port, not the end of the process.
+    std::signal(SIGPIPE, SIG_IGN);
     const int used = init(argc, argv);
     if (args.log_level) fmt::print(stderr, "{}", g_log);
     if (used < 0) {

@@ -18,7 +18,7 @@ namespace umbuf {
 // was named by
 // --vdev or -a (network ones) must be there. EAL is then cleaned up, and the process should exit
 // with status 1. --help and --version print and exit, as in any DPDK program. Should DPDK abort or
-// crash inside, the process says so and exits with status 1.
+// crash inside, the process says so and exits with status 1. SIGPIPE is ignored from here on.
 [[nodiscard]] Result<int> eal_start(int argc, char** argv);
 
 // eal_log - what DPDK printed while it started. For people who want more than the sentence: print

@@ -239,6 +239,8 @@ void Port::reclaim_sent() {
 // drain - free what waits in the receive queues. Bounded, because a peer may send faster than we
 // read: what comes after is the device's to drop.
 void Port::drain() {
+    UM_ASSERT_MSG(phase_ == PortPhase::started || phase_ == PortPhase::configured, "port %u is %s",
+                  id_, name_of(phase_));
     if (quirks_.endless || !device_running_ || !present()) return;
     constexpr uint16_t kBurst = 64;
     constexpr uint32_t kMost = 1u << 17;

@@ -76,7 +76,11 @@ class Port {
     void open_rx();                         // tx_open -> rx_open
     void close_rx(const Quiesce& quiesce);  // rx_open -> tx_open
     void close_tx(const Quiesce& quiesce);  // tx_open -> started
-    [[nodiscard]] Status stop();            // started -> configured; reclaims sent mbufs
+    [[nodiscard]] Status stop();            // started -> configured; drains and reclaims
+    // drain - free and count what waits in the receive queues; both paths are closed. stop() does
+    // it too. Ports that are each other's wire (virtio-user and vhost-user) lose what is between
+    // them when the first stops: drain all before stopping any, and nothing is lost uncounted.
+    void drain();
     // close - configured -> closed. The device is given back to EAL (and, with `detach`,
     // unplugged). A device that keeps packets while it is stopped (net_ring) is drained once more:
     // close it after the last port that sends to it has stopped.
@@ -143,7 +147,6 @@ class Port {
     [[nodiscard]] bool present() const noexcept;
     void note(std::string text);
     void reclaim_sent();
-    void drain();
     [[nodiscard]] Status start_device();
     [[nodiscard]] Status stop_device();
     [[nodiscard]] Error device_error(int code, const char* what) const;
