@@ -206,7 +206,12 @@ Status Port::start_device() {
         drain();
         return {};
     }
-    if (const int e = rte_eth_dev_start(id_); e != 0) return device_error(e, "start");
+    if (const int e = rte_eth_dev_start(id_); e != 0) {
+        Error error = device_error(e, "start");
+        // Its client connects when it starts, and says "not permitted" when there is nobody.
+        if (driver_ == "net_memif") error.text += "; is the other side (role=server) running?";
+        return error;
+    }
     device_running_ = true;
     if (!config_.promiscuous) return {};
     if (const int e = rte_eth_promiscuous_enable(id_); e != 0)
