@@ -47,6 +47,12 @@ uint32_t mtu_of(uint16_t port, const Settings& settings) {
     return mtu;
 }
 
+// wanted_terms - the sum that a pool's size came from; the person's own number replaces it.
+std::vector<Term> wanted_terms(const Settings& settings, std::vector<Term> computed) {
+    if (settings.total_num_mbufs == 0) return computed;
+    return {{"--total-num-mbufs", settings.total_num_mbufs}};
+}
+
 Zone* find_zone(uint32_t room, int node, const std::string& prefix) {
     for (Zone* zone : zones())
         if (zone->kind == ZoneKind::packet && zone->size == room && zone->socket == node &&
@@ -98,7 +104,7 @@ Result<std::unique_ptr<Buffers>> Buffers::create(const Settings& settings) {
         if (settings.total_num_mbufs != 0)
             config.mbufs = config.clusters[0] = settings.total_num_mbufs;
         if (Status status = mbinit(config, nodes_in_use(settings.numa)); !status)
-            return more_memory(status.error(), cluster_terms(in), main_node());
+            return more_memory(status.error(), wanted_terms(settings, cluster_terms(in)), main_node());
     }
     reclaim_set_aside();
     for (const Zone* zone : zones()) buffers->expected_.push_back(zone->in_use());
@@ -108,8 +114,8 @@ Result<std::unique_ptr<Buffers>> Buffers::create(const Settings& settings) {
 Result<Zone*> Buffers::zone_for(uint16_t port) {
     const int node = node_of_port(port, settings_.numa);
     const uint32_t room = room_for(data_rooms(settings_), mtu_of(port, settings_));
-    const std::vector<Term> terms = packet_terms(input(node));
-    const uint32_t n = settings_.total_num_mbufs != 0 ? settings_.total_num_mbufs : sum(terms);
+    const std::vector<Term> terms = wanted_terms(settings_, packet_terms(input(node)));
+    const uint32_t n = sum(terms);
     const std::string prefix = fmt::format("um_rx{}_{}_{}", n, room, node);
     if (Zone* zone = find_zone(room, node, owner_ ? "um_rx" : prefix)) return zone;
     Result<Zone*> zone = packet_zone(prefix, n, room, node, settings_.mbcache);

@@ -4,9 +4,9 @@
 // Phases, and who may be inside a port in each (P: ports' paths, L: lanes):
 //
 //      stopped     P closed             L none        control thread only
-//      start       P closed             L launched    they turn over stubs
-//                  P transmit open      L             tx_first sends from the control thread
-//                  P receive open       L             packets flow
+//      start       P closed             L at the gate
+//                  P transmit open      L at the gate tx_first sends from the control thread
+//                  P receive open       L turning     packets flow
 //      stop        P receive closed     L quiesced    nothing new comes in
 //                  P transmit open      L joined      what an engine holds was sent or is kept
 //                  P closed             L none        engines end, and free what they kept
@@ -112,8 +112,8 @@ void add(SeqReport& sum, const SeqReport& one) {
     sum.lost += one.lost;
 }
 
-// send_bursts - tx_first: what mode txonly sends, n times. The lanes are idle and not in transmit:
-// receive is still closed, and no mode that makes packets by itself comes here.
+// send_bursts - tx_first: what mode txonly sends, n times. The lanes are at the gate, so the queue and
+// the counters are ours.
 Status send_bursts(Stream& stream, uint32_t n) {
     const Engine* txonly = find_engine("txonly");
     UM_ASSERT(txonly != nullptr);
@@ -419,6 +419,7 @@ Status Forwarder::start(uint32_t tx_first) {
     for (Port* port : used) port->open_tx();
     Status first = tx_first > 0 ? s.first_bursts(tx_first) : Status{};
     for (Port* port : used) port->open_rx();
+    s.lanes->go();
     if (!first) static_cast<void>(stop());
     return first;
 }

@@ -40,9 +40,17 @@ void Lane::idle_turn(uint32_t* idle_turns) noexcept {
     }
 }
 
+void Lane::wait_at_gate() noexcept {
+    while (!go.load(sync::acquire) && !stop.load(sync::acquire)) {  // pairs with Lanes::go(), join()
+        rte_rcu_qsbr_quiescent(epoch, lcore);
+        sched_yield();
+    }
+}
+
 void Lane::run() noexcept {
     rte_rcu_qsbr_thread_online(epoch, lcore);
     online.store(true, sync::release);  // pairs with the acquire in launch()
+    wait_at_gate();
     uint32_t idle_turns = 0;
     uint64_t turn_began = rte_rdtsc();
     meter.begin(turn_began);
@@ -119,6 +127,10 @@ Status Lanes::launch() {
     for (const auto& lane : lanes_)
         while (!lane->online.load(sync::acquire)) sched_yield();
     return {};
+}
+
+void Lanes::go() const noexcept {
+    for (const auto& lane : lanes_) lane->go.store(true, sync::release);
 }
 
 // The control thread holds no reference, so it is not registered and may wait. It yields instead of

@@ -29,6 +29,7 @@ struct alignas(64) Lane {
     rte_rcu_qsbr* epoch = nullptr;   // [I]
     std::vector<Stream*> streams;    // [I]
     alignas(64) sync::atomic<bool> stop{false};  // [a] set by the control thread
+    sync::atomic<bool> go{false};                // [a] set by the control thread
     sync::atomic<bool> online{false};            // [a] set by the lane: quiesce() counts on it
     alignas(64) CycleMeter meter;    // [l] written, [a] read
     sync::Counter packets;           // [l] written, [a] read
@@ -36,6 +37,7 @@ struct alignas(64) Lane {
     void run() noexcept;  // the lcore's life, until `stop`
 
   private:
+    void wait_at_gate() noexcept;
     [[nodiscard]] uint32_t turn() noexcept;
     void idle_turn(uint32_t* idle_turns) noexcept;
 };
@@ -50,8 +52,12 @@ class Lanes {
 
     // add - a lane for this lcore, not running. Returns it to be given its streams; null: no memory.
     [[nodiscard]] Lane* add(unsigned lcore, const Engine* engine);
-    // launch - all of them. Returns when each is online, or the error of the first that was not free.
+    // launch - all of them, up to the gate. Returns when each is there, or the error of the first
+    // that was not free.
     [[nodiscard]] Status launch();
+    // go - open the gate: the lanes begin their turns. All paths are open by then, so that no
+    // generator sends into a stub.
+    void go() const noexcept;
     // quiesce - returns when every running lane has finished the turn that it is in. No lane: at once.
     void quiesce() const;
     // join - stop them all and wait until they are gone. Their numbers stay readable.

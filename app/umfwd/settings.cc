@@ -371,6 +371,10 @@ Result<ParsedArgs> Parser::run(int argc, char** argv) {
     } catch (const CLI::CallForVersion& version) {
         say(fmt::format("{}\n", version.what()));
         return ParsedArgs{settings_, true};
+    } catch (const CLI::ArgumentMismatch& problem) {
+        const std::string text = problem.what();  // begins with the option's name
+        return Error{EINVAL, fmt::format("{}: a value is missing, as in {}=...; see --help",
+                                         text.substr(0, text.find(':')), text.substr(0, text.find(':')))};
     } catch (const CLI::ParseError& problem) {
         return Error{EINVAL, fmt::format("{} (see --help)", problem.what())};
     }
