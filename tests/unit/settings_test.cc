@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// settings_test.cc - the command line: what is understood, and the sentence for what is not.
+#include "app/umfwd/settings.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace umbuf::fwd {
+namespace {
+
+Result<ParsedArgs> parse(std::vector<std::string> args) {
+    args.insert(args.begin(), "umfwd");
+    std::vector<char*> argv;
+    for (std::string& arg : args) argv.push_back(arg.data());
+    argv.push_back(nullptr);
+    return parse_args(static_cast<int>(args.size()), argv.data());
+}
+
+Settings good(const std::vector<std::string>& args) {
+    Result<ParsedArgs> parsed = parse(args);
+    EXPECT_TRUE(parsed.ok()) << parsed.error().text;
+    return parsed.ok() ? parsed.value().settings : Settings{};
+}
+
+std::string refusal(const std::vector<std::string>& args) {
+    Result<ParsedArgs> parsed = parse(args);
+    EXPECT_FALSE(parsed.ok());
+    return parsed.error().text;
+}
+
+TEST(Settings, NothingSaidMeansTestpmdsDefaults) {
+    const Settings s = good({});
+    EXPECT_EQ(s.mode, "io");
+    EXPECT_EQ(s.burst, 32);
+    EXPECT_EQ(s.nb_cores, 1u);
+    EXPECT_EQ(s.topology, Topology::paired);
+    EXPECT_EQ(s.rss_hf, RTE_ETH_RSS_IP);
+    EXPECT_FALSE(s.interactive);
+}
+
+TEST(Settings, TestpmdsOptionsAreUnderstood) {
+    const Settings s = good({"-i", "--forward-mode=macswap", "--nb-cores=2", "--rxq=2", "--txq=2",
+                             "--rxd=512", "--txd=256", "--burst=64", "--mbuf-size=2176,9216",
+                             "--total-num-mbufs=8192", "--mbcache=100", "--port-topology=chained",
+                             "--portlist=0,2-3", "--eth-peer=0,02:00:00:00:00:AA",
+                             "--eth-peer=3,02:00:00:00:00:BB", "--txpkts=64,128",
+                             "--tx-ip=10.0.0.1,10.0.0.2", "--tx-udp=5,6", "--max-pkt-len=9018",
+                             "--rss-udp", "--no-flush-rx", "--no-numa", "--tx-first"});
+    EXPECT_TRUE(s.interactive);
+    EXPECT_EQ(s.mode, "macswap");
+    EXPECT_EQ(s.nb_cores, 2u);
+    EXPECT_EQ(s.rxq, 2);
+    EXPECT_EQ(s.txq, 2);
+    EXPECT_EQ(s.rxd, 512);
+    EXPECT_EQ(s.txd, 256);
+    EXPECT_EQ(s.burst, 64);
+    EXPECT_EQ(s.mbuf_sizes, (std::vector<uint32_t>{2176, 9216}));
+    EXPECT_EQ(s.total_num_mbufs, 8192u);
+    EXPECT_EQ(s.mbcache, 100u);
+    EXPECT_EQ(s.topology, Topology::chained);
+    EXPECT_EQ(s.port_list, (std::vector<uint16_t>{0, 2, 3}));
+    ASSERT_EQ(s.peers.size(), 2u);
+    EXPECT_EQ(s.peers.at(3).addr_bytes[5], 0xbb);
+    EXPECT_EQ(s.txpkts, (std::vector<uint16_t>{64, 128}));
+    EXPECT_EQ(s.tx_ip_src, 0x0a000001u);
+    EXPECT_EQ(s.tx_udp_dst, 6);
+    EXPECT_EQ(s.mtu, 9000u);
+    EXPECT_EQ(s.rss_hf, RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
+    EXPECT_FALSE(s.flush_rx);
+    EXPECT_FALSE(s.numa);
+    EXPECT_EQ(s.tx_first, 1u);
+}
+
+TEST(Settings, MasksAreListsInAnotherForm) {
+    const Settings s = good({"--portmask=0x5", "--coremask=e"});
+    EXPECT_EQ(s.port_list, (std::vector<uint16_t>{0, 2}));
+    EXPECT_EQ(s.core_list, (std::vector<unsigned>{1, 2, 3}));
+    EXPECT_EQ(s.nb_cores, 3u) << "naming lcores means using them";
+}
+
+TEST(Settings, AnOptionMayBeSaidTwiceAndTheLastWins) {
+    EXPECT_EQ(good({"--burst=8", "--burst=16"}).burst, 16);
+    EXPECT_EQ(good({"--rss-ip", "--disable-rss"}).rss_hf, 0u);
+}
+
+TEST(Settings, SeveralCommandFilesRunInOrder) {
+    EXPECT_EQ(good({"--cmdline-file=a", "--cmdline-file=b"}).cmdline_files,
+              (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(Settings, ABoundIsInsideAndTheNextValueIsNot) {
+    EXPECT_EQ(good({"--burst=1"}).burst, 1);
+    EXPECT_EQ(good({"--burst=512"}).burst, 512);
+    EXPECT_EQ(refusal({"--burst=0"}), "--burst=0: expected a number from 1 to 512");
+    EXPECT_EQ(refusal({"--burst=513"}), "--burst=513: expected a number from 1 to 512");
+}
+
+TEST(Settings, QuestionsAreAnsweredAndEndTheProgram) {
+    for (const char* question : {"--help", "--version", "--forward-mode=help"}) {
+        const Result<ParsedArgs> parsed = parse({question});
+        ASSERT_TRUE(parsed.ok()) << question;
+        EXPECT_TRUE(Result<ParsedArgs>(parsed).value().exit_now) << question;
+    }
+}
+
+TEST(Settings, AnUnknownOptionIsNamedWithTheNearestOne) {
+    EXPECT_EQ(refusal({"--forwrd-mode=io"}),
+              "unknown option --forwrd-mode; the nearest that there is: --forward-mode (all: --help)");
+    EXPECT_NE(refusal({"--nbcores=2"}).find("--nb-cores"), std::string::npos);
+    EXPECT_NE(refusal({"stray"}).find("'stray' is not an option"), std::string::npos);
+}
+
+// Every refusal names the option and the value, and says what would be right.
+TEST(Settings, EveryWrongValueGetsItsSentence) {
+    const struct {
+        std::string argument, option, expected;
+    } rows[] = {
+        {"--rxq=abc", "--rxq=abc", "a number from 1 to"},
+        {"--txq=-1", "--txq=-1", "a number from 1 to"},
+        {"--rxd=99999", "--rxd=99999", "32768"},
+        {"--nb-cores=0", "--nb-cores=0", "a number from 1 to"},
+        {"--nb-ports=0", "--nb-ports=0", "a number from 1 to"},
+        {"--stats-period=0", "--stats-period=0", "a number from 1 to"},
+        {"--total-num-mbufs=1", "--total-num-mbufs=1", "256"},
+        {"--forward-mode=nonsense", "--forward-mode=nonsense", "io, mac"},
+        {"--port-topology=star", "--port-topology=star", "paired, chained or loop"},
+        {"--portlist=0,0", "--portlist=0,0", "each number once"},
+        {"--portlist=2-1", "--portlist=2-1", "such as 0,2-4"},
+        {"--portmask=0x0", "--portmask=0x0", "mask with a bit set"},
+        {"--coremask=zz", "--coremask=zz", "hexadecimal"},
+        {"--eth-peer=0", "--eth-peer=0", "port,address"},
+        {"--eth-peer=0,nonsense", "--eth-peer=0,nonsense", "02:00:00:00:00:01"},
+        {"--mbuf-size=10", "--mbuf-size=10", "bytes"},
+        {"--txpkts=64,x", "--txpkts=64,x", "commas"},
+        {"--txpkts=5", "--txpkts", "expected 14 to"},
+        {"--tx-ip=10.0.0.1", "--tx-ip=10.0.0.1", "two IPv4 addresses"},
+        {"--tx-udp=1,2,3", "--tx-udp=1,2,3", "one or two UDP ports"},
+        {"--seconds=never", "--seconds=never", "a time in seconds"},
+        {"--max-pkt-len=20", "--max-pkt-len=20", "a number from 64"},
+        {"--faults=banana=1", "--faults=banana=1", "banana"},
+        {"--burst", "--burst", "a value is missing"},
+    };
+    for (const auto& row : rows) {
+        const std::string text = refusal({row.argument});
+        EXPECT_NE(text.find(row.option), std::string::npos) << row.argument << ": " << text;
+        EXPECT_NE(text.find(row.expected), std::string::npos) << row.argument << ": " << text;
+    }
+}
+
+TEST(Settings, OptionsThatContradictEachOtherAreRefused) {
+    EXPECT_NE(refusal({"--forward-mode=txonly", "--tx-first"}).find("makes its own packets"),
+              std::string::npos);
+    EXPECT_NE(refusal({"--corelist=1,2", "--nb-cores=3"}).find("names only 2 lcores"), std::string::npos);
+    EXPECT_NE(refusal({"--portlist=0,1", "--nb-ports=3"}).find("names only 2 ports"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace umbuf::fwd
