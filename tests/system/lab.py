@@ -28,7 +28,7 @@ BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
 BUILD = BUILD if BUILD.is_absolute() else ROOT / BUILD
 UMFWD = os.environ.get("UMFWD", str(BUILD / "app" / "umfwd"))
 TESTPMD = os.environ.get("TESTPMD", "dpdk-testpmd")
-PATIENCE_S = 60  # no wait in a healthy run comes near it
+PATIENCE_S = float(os.environ.get("PATIENCE", "60"))  # no wait in a healthy run comes near it
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count(1)
@@ -54,7 +54,7 @@ def until(check, what, timeout=PATIENCE_S, watch=()):
             program.must_live(what)
         if time.monotonic() > deadline:
             last = "\n".join(p.last_words() for p in watch)
-            raise LabError(f"waited {timeout} s in vain for {what}\n{last}".rstrip())
+            raise LabError(f"waited {timeout:g} s in vain for {what}\n{last}".rstrip())
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
 
@@ -158,7 +158,7 @@ class Program:
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise LabError(f"{self.name} did not end within {timeout} s; {self.last_words()}") from None
+            raise LabError(f"{self.name} did not end within {timeout:g} s; {self.last_words()}") from None
 
     def stop(self, number=signal.SIGINT, timeout=PATIENCE_S):
         """Ask the program to end in order; returns its exit status."""
@@ -166,7 +166,7 @@ class Program:
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise LabError(f"{self.name} did not end within {timeout} s after "
+            raise LabError(f"{self.name} did not end within {timeout:g} s after "
                            f"{signal.Signals(number).name}; {self.last_words()}") from None
 
     def end(self):
@@ -508,6 +508,13 @@ def stop_forwarding(program):
     block = r"Accumulated forward statistics for all ports(?s:.*?)\n\s*\+{20,}"
     here = program.mark()
     program.ask("stop", block)
+    return forward_statistics(program.output(here))
+
+
+def running_statistics(program):
+    """The same while it forwards, by 'show fwd stats all'."""
+    here = program.mark()
+    program.ask("show fwd stats all", r"Accumulated forward statistics for all ports(?s:.*?)\n\s*\+{20,}")
     return forward_statistics(program.output(here))
 
 

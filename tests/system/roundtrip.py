@@ -10,7 +10,6 @@
 import dataclasses
 import os
 import signal
-import time
 
 import lab
 
@@ -80,25 +79,19 @@ def run(place, dut_vdev, gen_vdev, ready, seconds=0, packets=0, dut_args=(), gen
         "--forward-mode=macswap", *common, f"--json={paths['dut']}", *dut_args], cpu=0)
     lab.until(ready, "the first umfwd to be ready for its peer", watch=[dut])
 
-    limit = [f"--seconds={seconds}"] if seconds else []
-    limit += [f"--tx-count={packets}"] if packets else []
+    # A number of packets ends nothing by itself: then somebody at the prompt waits for the last one.
+    limit = [f"--tx-count={packets}", "-i"] if packets else [f"--seconds={seconds}"]
     gen = place.umfwd("gen", [gen_vdev], [
         "--forward-mode=seqgen", *common, f"--json={paths['gen']}", *limit, *gen_args], cpu=1)
-    gen_status = wait_for_generator(gen, dut, seconds)
-    dut.must_live("the generator to end")
+    if packets:
+        lab.until(lambda: lab.running_statistics(gen)["all"]["TX-total"] >= packets,
+                  f"{packets} packets to be sent", watch=[dut, gen])
+        gen.type("quit")
+    lab.until(lambda: not gen.alive(), "the generator to end", seconds + lab.PATIENCE_S, watch=[dut])
+    gen_status = gen.wait()
     dut_status = dut.stop(signal.SIGINT)
     reports = {who: lab.load_json(path) for who, path in paths.items()}
     return judge(reports["gen"], reports["dut"], (gen_status, dut_status))
-
-
-def wait_for_generator(gen, dut, seconds):
-    deadline = time.monotonic() + seconds + lab.PATIENCE_S
-    while gen.alive():
-        dut.must_live("the generator to end")
-        if time.monotonic() > deadline:
-            raise lab.LabError(f"the generator does not end; {gen.last_words()}")
-        time.sleep(0.05)
-    return gen.wait()
 
 
 def text(summary):
