@@ -157,12 +157,13 @@ Status Port::stop() {
 
 Status Port::close(bool detach) {
     UM_ASSERT_MSG(phase_ == PortPhase::configured, "port %u is %s", id_, name_of(phase_));
-    if (!present()) {
+    if (rte_eth_dev_is_valid_port(id_) ==
+        0) {  // unplugged behind our back: nothing is left to close
         phase_ = PortPhase::closed;
         return {};
     }
     // Only net_ring takes packets in while it is stopped, and a stopped device must not be polled.
-    if (driver_ == "net_ring" && !device_running_)
+    if (driver_ == "net_ring" && !device_running_ && present())
         if (Status s = start_device(); !s.ok()) return s;
     drain();
     if (Status s = stop_device(); !s.ok()) return s;
@@ -222,12 +223,9 @@ Status Port::start_device() {
 
 Status Port::stop_device() {
     if (!device_running_) return {};
-    if (!present()) {
-        device_running_ = false;
-        note("the device is gone: nothing was left to stop");
-        return {};
-    }
-    if (const int e = rte_eth_dev_stop(id_); e != 0) return device_error(e, "stop");
+    const int e = rte_eth_dev_is_valid_port(id_) != 0 ? rte_eth_dev_stop(id_) : -ENODEV;
+    if (e != 0 && present()) return device_error(e, "stop");
+    if (!present()) note("the device is gone: it was stopped as far as it still could be");
     device_running_ = false;
     return {};
 }
