@@ -157,8 +157,7 @@ Status Port::stop() {
 
 Status Port::close(bool detach) {
     UM_ASSERT_MSG(phase_ == PortPhase::configured, "port %u is %s", id_, name_of(phase_));
-    if (rte_eth_dev_is_valid_port(id_) ==
-        0) {  // unplugged behind our back: nothing is left to close
+    if (!ours()) {  // unplugged behind our back: nothing is left to close
         phase_ = PortPhase::closed;
         return {};
     }
@@ -192,12 +191,18 @@ Port::~Port() {
 
 // ---- the device ---------------------------------------------------------------------------------
 
+// ours - is the device still known to EAL, and is its number not another one's by now?
+bool Port::ours() const noexcept {
+    uint16_t id = RTE_MAX_ETHPORTS;
+    return rte_eth_dev_get_port_by_name(name_.c_str(), &id) == 0 && id == id_;
+}
+
 bool Port::present() const noexcept {
-    return rte_eth_dev_is_valid_port(id_) != 0 && rte_eth_dev_is_removed(id_) == 0;
+    return ours() && rte_eth_dev_is_removed(id_) == 0;
 }
 
 bool Port::link_up() const noexcept {
-    if (phase_ == PortPhase::closed) return false;
+    if (phase_ == PortPhase::closed || !ours()) return false;
     rte_eth_link link{};
     return rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
@@ -223,7 +228,7 @@ Status Port::start_device() {
 
 Status Port::stop_device() {
     if (!device_running_) return {};
-    const int e = rte_eth_dev_is_valid_port(id_) != 0 ? rte_eth_dev_stop(id_) : -ENODEV;
+    const int e = ours() ? rte_eth_dev_stop(id_) : -ENODEV;
     if (e != 0 && present()) return device_error(e, "stop");
     if (!present()) note("the device is gone: it was stopped as far as it still could be");
     device_running_ = false;

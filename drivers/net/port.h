@@ -144,6 +144,7 @@ class Port {
     [[nodiscard]] bool sendable(const rte_mbuf* m) const noexcept;
     [[nodiscard]] rte_mbuf* flatten(rte_mbuf* chain) noexcept;
     void choose_paths() noexcept;
+    [[nodiscard]] bool ours() const noexcept;
     [[nodiscard]] bool present() const noexcept;
     void note(std::string text);
     void reclaim_sent();

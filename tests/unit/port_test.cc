@@ -404,6 +404,25 @@ TEST_F(PortTest, HaltAndCloseSurviveADeviceThatVanished) {
     EXPECT_TRUE(port->close(true).ok());
 }
 
+TEST_F(PortTest, ThePortOfAVanishedDeviceLeavesTheNextOwnerOfItsNumberAlone) {
+    Ring ring = make_ring(64), other = make_ring(64);
+    auto port = configured(ring_device({ring.get()}, {ring.get()}));
+    open(*port);
+    ASSERT_EQ(rte_eal_hotplug_remove("vdev", port->name().c_str()), 0);
+    auto next = configured(ring_device({other.get()}, {other.get()}));
+    ASSERT_EQ(next->id(), port->id()) << "EAL gives the number away again";
+    open(*next);
+    EXPECT_FALSE(port->link_up());
+    EXPECT_TRUE(port->halt({}).ok());
+    EXPECT_TRUE(port->close(true).ok());
+    EXPECT_TRUE(next->link_up());
+    EXPECT_TRUE(send(*next, received(pattern(64))));
+    Mbuf* m = receive(*next);
+    EXPECT_NE(m, nullptr);
+    m_freem(m);
+    gone(std::move(next));
+}
+
 TEST_F(PortTest, TheDestructorStopsAndClosesWhatIsOpen) {
     Ring ring = make_ring(64);
     uint16_t id = 0;
