@@ -30,6 +30,12 @@ uint64_t surplus(const StreamReport& s) {
     return in > out ? in - out : out - in;
 }
 
+uint64_t surplus(const std::vector<StreamReport>& streams) {
+    uint64_t n = 0;
+    for (const StreamReport& s : streams) n += surplus(s);
+    return n;
+}
+
 // ---- sums ---------------------------------------------------------------------------------------
 
 PortForward* port_of(Report& report, uint16_t id) {
@@ -187,7 +193,8 @@ std::string streams_text(const Report& report) {
         text += fmt::format("  {}: rx={} made={} tx={}", stream_name(s), s.rx, s.made, s.tx);
         for (size_t i = 0; i < kDrops; ++i)
             if (s.drops[i] > 0) text += fmt::format(" {}={}", name_of(static_cast<Drop>(i)), s.drops[i]);
-        if (report.final && surplus(s) != 0) text += fmt::format(" NOT CONSERVED: {} packets", surplus(s));
+        if (report.final && !report.conserved && surplus(s) != 0)
+            text += fmt::format(" NOT CONSERVED: {} packets", surplus(s));
         text += "\n" + bursts_line(s);
     }
     return text.empty() ? text : "\nStreams, with the packets that died by reason:\n" + text;
@@ -317,9 +324,8 @@ void summarize(Report& report) {
         port.tx_total = port.tx_packets + port.tx_dropped;
         if (port.forwards) accumulate(report.all, port);
     }
-    report.conserved =
-        report.sample || std::all_of(report.streams.begin(), report.streams.end(),
-                                     [](const StreamReport& s) { return surplus(s) == 0; });
+    if (!report.surplus) report.surplus = surplus(report.streams);
+    report.conserved = report.sample || *report.surplus == 0;
     const uint64_t moved = report.all.tx_packets > 0 ? report.all.tx_packets : report.all.rx_packets;
     report.mpps = report.seconds > 0 ? static_cast<double>(moved) / report.seconds / 1e6 : 0;
     uint64_t busy = 0, packets = 0;
@@ -333,6 +339,7 @@ void summarize(Report& report) {
 
 Report since(Report now, const Report& base) {
     const auto sub = [](uint64_t& a, uint64_t b) { a = minus(a, b); };
+    now.surplus = surplus(now.streams);
     if (now.streams.size() != base.streams.size()) return now;  // other streams: nothing to subtract
     for (size_t i = 0; i < now.streams.size(); ++i) {
         StreamReport& s = now.streams[i];
@@ -390,11 +397,7 @@ std::vector<std::pair<std::string, uint64_t>> drops_by_reason(const Report& repo
 // two it may die at the device's receive side, under a fault, or in a stream after it was received.
 uint64_t lost_unaccounted(const Report& report) {
     if (report.sample) return 0;  // on their way is not lost
-    if (!report.seq.used) {
-        uint64_t n = 0;
-        for (const StreamReport& s : report.streams) n += surplus(s);
-        return n;
-    }
+    if (!report.seq.used) return report.surplus.value_or(0);
     uint64_t known = 0;
     for (const auto& [reason, n] : drops_by_reason(report))
         if (reason != name_of(Drop::tx_full) && reason != name_of(Drop::seq_done)) known += n;

@@ -4,6 +4,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,9 @@ struct Report {
     bool final = false;           // halted: pools_balanced means something
     bool pools_balanced = false;
     bool conserved = true;        // rx + made == tx + drops in every stream; asked when stopped
+    // By how many packets it is not. Judged from the streams' beginning: numbers that were cleared
+    // under load begin in the middle of a burst.
+    std::optional<uint64_t> surplus;
     std::vector<std::string> problems;  // what failed at halt, in sentences
     double mpps = 0;              // sent per second, in millions; received, if the mode sends none
     double cycles_per_packet = 0; // busy cycles / packets
