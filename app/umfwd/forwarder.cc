@@ -278,6 +278,7 @@ void Forwarder::State::flush_unread() {
 // second longer.
 void Forwarder::State::drain_generators() {
     for (Placed& p : placed) request_drain(*p.stream);
+    lanes->quiesce();  // from here no turn is under way that has not seen the request
     const uint64_t patience = rte_get_tsc_hz() / 2;
     uint64_t moved = 0, since_tsc = rte_rdtsc();
     const auto all_drained = [this] {
