@@ -12,16 +12,20 @@
 #include <cstring>
 #include <utility>
 
+#include "lib/base/sync.h"
+
 namespace umbuf::fwd {
 
 namespace {
 
-volatile sig_atomic_t event_fd = -1;  // all that the handler may look at
+sync::atomic<int> event_fd{-1};  // [a] all that the handler may look at; lock-free, so it may
+static_assert(sync::atomic<int>::is_always_lock_free);
 
 void on_signal(int) {
     const int saved = errno;
     const uint64_t one = 1;
-    if (event_fd >= 0) static_cast<void>(!write(event_fd, &one, sizeof one));
+    const int fd = event_fd.load(sync::relaxed);
+    if (fd >= 0) static_cast<void>(!write(fd, &one, sizeof one));
     errno = saved;
 }
 
@@ -37,12 +41,12 @@ void handle(void (*handler)(int)) {
 }  // namespace
 
 Result<Signals> Signals::create() {
-    UM_ASSERT(event_fd == -1);
+    UM_ASSERT(event_fd.load(sync::relaxed) == -1);
     const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fd < 0)
         return Error{errno, std::string("no eventfd for signals: ") + std::strerror(errno) +
                                 "; raise the limit of open files (ulimit -n)"};
-    event_fd = fd;
+    event_fd.store(fd, sync::relaxed);
     std::signal(SIGPIPE, SIG_IGN);
     handle(on_signal);
     return Signals(fd);
@@ -53,7 +57,7 @@ Signals::Signals(Signals&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {
 Signals::~Signals() {
     if (fd_ < 0) return;
     handle(SIG_DFL);
-    event_fd = -1;
+    event_fd.store(-1, sync::relaxed);
     close(fd_);
 }
 
