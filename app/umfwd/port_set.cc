@@ -106,7 +106,7 @@ Result<Port*> PortSet::add(uint16_t id) {
     Result<std::unique_ptr<Port>> port = Port::configure(id, Result<PortConfig>(config).value());
     if (!port) return port.error();
     Slot slot{.port = std::move(port).value(), .faults = nullptr, .generation = ++generations_,
-              .said = 0, .flushed = 0, .nic = {}};
+              .said = 0, .link = true, .flushed = 0, .nic = {}};
     if (!settings_.faults.empty()) {
         Result<FaultPlan> plan = FaultPlan::parse(settings_.faults);
         if (!plan) return plan.error();
@@ -216,6 +216,24 @@ void PortSet::poll_events(const std::function<void(Port&)>& removed) {
             say(fmt::format("\nPort {}: device removal event\n", port->id()));
             removed(*port);
         }
+    }
+}
+
+void PortSet::ask_links(const Port::Quiesce& quiesce) {
+    for (Slot& slot : slots_) {
+        Port& port = *slot.port;
+        if (port.driver() != "net_virtio_user" || port.phase() == PortPhase::configured) continue;
+        const bool was_up = slot.link, open = port.phase() == PortPhase::rx_open;
+        if (!was_up && open) {
+            port.close_rx(quiesce);
+            port.close_tx(quiesce);
+        }
+        slot.link = port.link_up();
+        if (!was_up && open) {
+            port.open_tx();
+            port.open_rx();
+        }
+        if (slot.link != was_up) marks[port.id()].link.store(true, sync::relaxed);
     }
 }
 

@@ -43,6 +43,10 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
 
     // poll_events - what drivers reported since the last call; `removed` gets ports that are gone.
     void poll_events(const std::function<void(Port&)>& removed);
+    // ask_links - a virtio-user port that keeps the socket takes its new peer, and makes its queues
+    // anew, while it is asked for its link, and at no other time. So it is asked now and then; and
+    // where that may happen, nobody is inside its paths.
+    void ask_links(const Port::Quiesce& quiesce);
     // counts - of all ports, the dead included, as raw numbers for report.h's since().
     [[nodiscard]] std::vector<PortForward> counts();
 
@@ -52,6 +56,7 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
         std::unique_ptr<FaultPort> faults;  // after `port`: it goes first
         uint32_t generation = 0;
         size_t said = 0;  // notes that were printed
+        bool link = true;  // as last asked; only virtio-user is
         uint64_t flushed = 0;
         PortNic nic;  // as last asked
     };
