@@ -231,6 +231,12 @@ void PortSetup::choose_rss() {
 Status PortSetup::configure_device() {
     conf.rxmode.mtu = mtu;
     const PortConfig& c = want();
+    // Events of the link and of removal, where the driver has them. virtio-user moreover forgets to
+    // take its interrupt back at the end, unless it was asked for.
+    if (info.dev_flags != nullptr) {
+        conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0 ? 1 : 0;
+        conf.intr_conf.rmv = (*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0 ? 1 : 0;
+    }
     if (const int e = rte_eth_dev_configure(port->id_, c.rxq, c.txq, &conf); e != 0)
         return error(-e, "the driver refused {} receive and {} transmit queues with MTU {}: {}",
                      c.rxq, c.txq, mtu, rte_strerror(-e));
