@@ -107,8 +107,10 @@ def google_test(program, names):
         return Tally()
     log, report = LOGS / f"{program.name}.log", LOGS / f"{program.name}.json"
     report.unlink(missing_ok=True)
+    # ThreadSanitizer of GCC 12 refuses kernels that randomise more address bits than it knows.
+    fixed = ["setarch", "-R"] if program.parent.name == "tsan" else []
     status, seconds = command([
-        program, f"--gtest_output=json:{report}", *([f"--gtest_filter={':'.join(cases)}"] if names else [])],
+        *fixed, program, f"--gtest_output=json:{report}", *([f"--gtest_filter={':'.join(cases)}"] if names else [])],
         log)
     if not report.exists():
         tally = show("FAIL", seconds, f"unit {program.name}", f"ended with status {status}")
@@ -190,6 +192,7 @@ def system_tests(names):
 
 
 def main():
+    os.environ.setdefault("TSAN_OPTIONS", "halt_on_error=1 exitcode=66")
     parser = argparse.ArgumentParser(prog="scripts/test", description="Run umbuf's tests.")
     parser.add_argument("names", nargs="*", help="only tests whose name contains one of these")
     names = parser.parse_args().names
