@@ -48,15 +48,25 @@ struct Grave {
     return n;
 }
 
+// count_dead - what a port freed instead of sending.
+inline void count_dead(Stream& stream, const Sent& sent) noexcept {
+    if (sent.closed > 0) stream.stats.drop(Drop::tx_closed, sent.closed);
+    if (sent.chain > 0) stream.stats.drop(Drop::tx_chain, sent.chain);
+}
+
 // transmit - the whole burst out of `port`. Consumes all: a full queue is congestion, and keeping
-// the rest for later would only make latency grow without bound.
-inline void transmit(Stream& stream, Port& port, rte_mbuf** burst, uint16_t n) noexcept {
-    if (n == 0) return;
-    const uint16_t sent = port.tx_burst(stream.tx_queue, burst, n);
-    stream.stats.tx.add(sent);
-    if (sent == n) return;
-    stream.stats.drop(Drop::tx_full, static_cast<uint64_t>(n - sent));
-    rte_pktmbuf_free_bulk(burst + sent, static_cast<unsigned>(n - sent));
+// the rest for later would only make latency grow without bound. Returns how many were sent.
+inline uint16_t transmit(Stream& stream, Port& port, rte_mbuf** burst, uint16_t n) noexcept {
+    if (n == 0) return 0;
+    const Sent sent = port.tx_burst(stream.tx_queue, burst, n);
+    stream.stats.tx.add(sent.alive());
+    if (__builtin_expect(sent.alive() == n, 1)) return n;
+    count_dead(stream, sent);
+    if (const unsigned left = n - unsigned{sent.taken}; left > 0) {
+        stream.stats.drop(Drop::tx_full, left);
+        rte_pktmbuf_free_bulk(burst + sent.taken, left);
+    }
+    return sent.alive();
 }
 
 // sink - the whole burst dies under one name.

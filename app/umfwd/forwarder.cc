@@ -82,8 +82,13 @@ StreamReport numbers_of(const Placed& placed) {
                    .bad_ip_csum = stats.bad_ip_csum.read(),
                    .bad_l4_csum = stats.bad_l4_csum.read(),
                    .drops = {},
-                   .rx_bursts = {}};
+                   .rx_bursts = {},
+                   .tee = {}};
     for (size_t i = 0; i < kDrops; ++i) r.drops[i] = stats.drops[i].read();
+    for (size_t i = 0; i < placed.plan.tee.size(); ++i)
+        r.tee.push_back({.port = placed.plan.tee[i],
+                         .tx = placed.stream->tee[i].tx.read(),
+                         .dropped = placed.stream->tee[i].dropped.read()});
     for (uint16_t i = 0; i <= kMaxBurst; ++i)
         if (const uint64_t n = stats.rx_bursts[i].read(); n > 0) r.rx_bursts.emplace_back(i, n);
     return r;
@@ -174,9 +179,9 @@ struct Forwarder::State {
 
 bool Forwarder::State::uses(const Port* port) const {
     return std::any_of(placed.begin(), placed.end(), [port](const Placed& p) {
-        const std::vector<Port*>& tee = p.stream->tee_ports;
+        const std::vector<Way>& tee = p.stream->tee;
         return p.stream->rx_port == port || p.stream->tx_port == port ||
-               std::find(tee.begin(), tee.end(), port) != tee.end();
+               std::any_of(tee.begin(), tee.end(), [port](const Way& w) { return w.port == port; });
     });
 }
 
@@ -220,7 +225,8 @@ Status Forwarder::State::place_one(const PlannedStream& planned, Lane& lane) {
     stream->burst = settings.burst;
     stream->peer = peer_of(settings, planned.tx_port);
     stream->settings = &settings;
-    for (const uint16_t port : planned.tee) stream->tee_ports.push_back(ports->find(port));
+    stream->tee = std::vector<Way>(planned.tee.size());
+    for (size_t i = 0; i < planned.tee.size(); ++i) stream->tee[i].port = ports->find(planned.tee[i]);
     if (engine->begin != nullptr)
         if (Status status = engine->begin(*stream); !status) return status;
     lane.streams.push_back(stream.get());

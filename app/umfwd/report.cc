@@ -18,6 +18,11 @@ uint64_t minus(uint64_t a, uint64_t b) { return a >= b ? a - b : a; }
 
 uint64_t at(const StreamReport& s, Drop why) { return s.drops[static_cast<size_t>(why)]; }
 
+// tx_dropped - testpmd's word: died at a transmit queue, for whatever reason.
+uint64_t tx_dropped(const StreamReport& s) {
+    return at(s, Drop::tx_full) + at(s, Drop::tx_closed) + at(s, Drop::tx_chain);
+}
+
 uint64_t all_drops(const StreamReport& s) {
     uint64_t n = 0;
     for (const uint64_t d : s.drops) n += d;
@@ -45,6 +50,13 @@ PortForward* port_of(Report& report, uint16_t id) {
     return &report.ports.back();
 }
 
+void add_sent(Report& report, uint16_t id, uint64_t sent, uint64_t dropped) {
+    PortForward* port = port_of(report, id);
+    port->forwards = true;
+    port->tx_packets += sent;
+    port->tx_dropped += dropped;
+}
+
 void add_streams(Report& report) {
     for (const StreamReport& s : report.streams) {
         PortForward* rx = port_of(report, s.rx_port);
@@ -52,36 +64,14 @@ void add_streams(Report& report) {
         rx->rx_packets += s.rx;
         rx->bad_ip_csum += s.bad_ip_csum;
         rx->bad_l4_csum += s.bad_l4_csum;
-        PortForward* tx = port_of(report, s.tx_port);
-        tx->forwards = true;
-        tx->tx_packets += s.tx;
-        tx->tx_dropped += at(s, Drop::tx_full) + at(s, Drop::tx_closed);
-        tx->tx_closed += at(s, Drop::tx_closed);
+        uint64_t sent = s.tx, dropped = tx_dropped(s);
+        for (const WayReport& way : s.tee) {  // the other ports' shares
+            sent -= std::min(sent, way.tx);
+            dropped -= std::min(dropped, way.dropped);
+            add_sent(report, way.port, way.tx, way.dropped);
+        }
+        add_sent(report, s.tx_port, sent, dropped);
     }
-}
-
-// take_closed - a closed port takes packets, frees and counts them; the stream, which could not know,
-// counted them as sent. With several streams into one port nobody can tell whose they were: the sum
-// is right, and the first ones bear it. Mode tee sends to ports that are not the stream's own.
-void take_closed(Report& report) {
-    for (PortForward& port : report.ports) {
-        uint64_t left = std::exchange(port.tx_closed, 0);
-        for (const bool own : {true, false})
-            for (StreamReport& s : report.streams) {
-                if (own != (s.tx_port == port.port)) continue;
-                const uint64_t n = std::min(left, s.tx);
-                s.tx -= n;
-                s.drops[static_cast<size_t>(Drop::tx_closed)] += n;
-                left -= n;
-            }
-    }
-}
-
-// take_chains - the same for chains that the device cannot send; no stream has a name for them.
-void take_chains(PortForward& port) {
-    const uint64_t n = std::min(port.tx_chain, port.tx_packets);
-    port.tx_packets -= n;
-    port.tx_dropped += n;
 }
 
 void accumulate(PortForward& sum, const PortForward& port) {
@@ -158,7 +148,7 @@ std::string stream_block(const StreamReport& s, bool csum) {
         "\n  ------- Forward Stats for RX Port={:2}/Queue={:2} -> TX Port={:2}/Queue={:2} -------\n"
         "  RX-packets: {:<14} TX-packets: {:<14} TX-dropped: {:<14}",
         s.rx_port, s.rx_queue, s.tx_port, s.tx_queue, s.rx, s.tx,
-        at(s, Drop::tx_full) + at(s, Drop::tx_closed));
+        tx_dropped(s));
     if (csum)
         text += fmt::format("  RX- bad IP checksum: {:<14}  Rx- bad L4 checksum: {:<14}", s.bad_ip_csum,
                             s.bad_l4_csum);
@@ -276,10 +266,13 @@ Json json_of(const StreamReport& s) {
     Json drops = Json::object(), bursts = Json::object();
     for (size_t i = 0; i < kDrops; ++i) drops[name_of(static_cast<Drop>(i))] = s.drops[i];
     for (const auto& [size, n] : s.rx_bursts) bursts[std::to_string(size)] = n;
+    Json tee = Json::array();
+    for (const WayReport& w : s.tee)
+        tee.push_back({{"port", w.port}, {"tx", w.tx}, {"dropped", w.dropped}});
     return {{"rx_port", s.rx_port}, {"rx_queue", s.rx_queue}, {"tx_port", s.tx_port},
             {"tx_queue", s.tx_queue}, {"lcore", s.lcore}, {"rx", s.rx}, {"made", s.made}, {"tx", s.tx},
             {"bad_ip_csum", s.bad_ip_csum}, {"bad_l4_csum", s.bad_l4_csum},
-            {"drops", drops}, {"rx_bursts", bursts}};
+            {"drops", drops}, {"rx_bursts", bursts}, {"tee", tee}};
 }
 
 Json json_of(const LcoreReport& l) {
@@ -312,14 +305,12 @@ Json ports_of(const Report& report) {
 }  // namespace
 
 void summarize(Report& report) {
-    take_closed(report);
     add_streams(report);
     merge_gone(report);
     report.all = PortForward{};
     report.all.port = UINT16_MAX;
     report.all.forwards = true;
     for (PortForward& port : report.ports) {
-        take_chains(port);
         port.rx_total = port.rx_packets + port.rx_dropped;
         port.tx_total = port.tx_packets + port.tx_dropped;
         if (port.forwards) accumulate(report.all, port);
@@ -350,6 +341,10 @@ Report since(Report now, const Report& base) {
         sub(s.bad_ip_csum, b.bad_ip_csum);
         sub(s.bad_l4_csum, b.bad_l4_csum);
         for (size_t d = 0; d < kDrops; ++d) sub(s.drops[d], b.drops[d]);
+        for (size_t w = 0; w < s.tee.size() && w < b.tee.size(); ++w) {
+            sub(s.tee[w].tx, b.tee[w].tx);
+            sub(s.tee[w].dropped, b.tee[w].dropped);
+        }
         const std::map<uint16_t, uint64_t> before(b.rx_bursts.begin(), b.rx_bursts.end());
         for (auto& [size, n] : s.rx_bursts)
             if (const auto found = before.find(size); found != before.end()) sub(n, found->second);
@@ -387,7 +382,6 @@ std::vector<std::pair<std::string, uint64_t>> drops_by_reason(const Report& repo
         for (const StreamReport& s : report.streams) n += s.drops[i];
         drops.emplace_back(name_of(static_cast<Drop>(i)), n);
     }
-    drops.emplace_back("tx-chain", report.all.tx_chain);
     drops.emplace_back("rx-missed", report.all.rx_dropped);
     drops.emplace_back("fault-drop", report.all.faults.drop);
     return drops;

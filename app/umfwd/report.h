@@ -13,12 +13,18 @@
 
 namespace umbuf::fwd {
 
+struct WayReport {  // mode tee: another port's share of a stream's tx and of its tx-* drops
+    uint16_t port = 0;
+    uint64_t tx = 0, dropped = 0;
+};
+
 struct StreamReport {
     uint16_t rx_port = 0, rx_queue = 0, tx_port = 0, tx_queue = 0;
     unsigned lcore = 0;
     uint64_t rx = 0, tx = 0, made = 0, bad_ip_csum = 0, bad_l4_csum = 0;
     std::array<uint64_t, kDrops> drops{};
     std::vector<std::pair<uint16_t, uint64_t>> rx_bursts;  // (packets in the burst, how often), > 0 only
+    std::vector<WayReport> tee;
 };
 
 struct PortNic {  // what the device itself counted: testpmd's "NIC statistics"

@@ -16,6 +16,7 @@ inline constexpr uint16_t kMaxBurst = 512;  // testpmd's limit
 #define UM_DROPS(X)                                                            \
     X(tx_full, "tx-full")          /* the transmit queue took no more */       \
     X(tx_closed, "tx-closed")      /* the port was stopped */                  \
+    X(tx_chain, "tx-chain")        /* a chain that the device cannot send */   \
     X(rx_sink, "rx-sink")          /* mode rxonly: receiving is the purpose */ \
     X(no_mbuf, "no-mbuf")          /* no mbuf or cluster for a reply or copy */ \
     X(malformed, "malformed")      /* too short or inconsistent for the mode */ \
@@ -43,6 +44,13 @@ struct StreamStats {
     void drop(Drop why, uint64_t n) noexcept { drops[static_cast<size_t>(why)].add(n); }
 };
 
+// A port that a stream sends to besides its transmit port, and that port's share of the stream's
+// numbers: `tx` of StreamStats::tx, `dropped` of the drops named tx-*.
+struct Way {
+    Port* port = nullptr;          // [I]
+    sync::Counter tx, dropped;     // [l]
+};
+
 // What an engine keeps per stream; made by Engine::begin, freed after Engine::end.
 struct EngineState {
     virtual ~EngineState() = default;
@@ -59,7 +67,7 @@ struct alignas(64) Stream {
     uint16_t burst;         // [I] packets per rx_burst, <= kMaxBurst
     rte_ether_addr peer;    // [I] --eth-peer of the transmit port
     const Settings* settings;                // [I]
-    std::vector<Port*> tee_ports;            // [I] mode tee: where the copies go
+    std::vector<Way> tee;                    // [I] mode tee: where the copies go
     std::unique_ptr<EngineState> state;      // [l]
     StreamStats stats;                       // [l]
 };

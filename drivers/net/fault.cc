@@ -158,7 +158,7 @@ struct FaultPort::State {
         return *static_cast<State*>(port.wrapper_context());
     }
     static uint16_t receive(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
-    static uint16_t transmit(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
+    static Sent transmit(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
     [[nodiscard]] bool is_down(Lane& lane, std::deque<Lane>& others, uint16_t queue) const noexcept;
     void arm_no_mbuf(Lane& lane) const noexcept;
     [[nodiscard]] uint16_t spoil(Lane& lane, rte_mbuf** burst, uint16_t got,
@@ -239,15 +239,15 @@ uint16_t FaultPort::State::receive(Port& port, uint16_t queue, rte_mbuf** burst,
     return out;
 }
 
-uint16_t FaultPort::State::transmit(Port& port, uint16_t queue, rte_mbuf** burst,
-                                    uint16_t n) noexcept {
+Sent FaultPort::State::transmit(Port& port, uint16_t queue, rte_mbuf** burst,
+                                uint16_t n) noexcept {
     State& state = of(port);
     Lane& lane = state.tx[queue];
-    if (n == 0 || state.is_down(lane, state.rx, queue)) return 0;
+    if (n == 0 || state.is_down(lane, state.rx, queue)) return {};
     if (!lane.random.hit(state.plan.short_tx)) return port.device_tx(queue, burst, n);
     lane.short_tx.add(1);
     const auto part = static_cast<uint16_t>(lane.random.below(n));
-    return part == 0 ? part : port.device_tx(queue, burst, part);
+    return part == 0 ? Sent{} : port.device_tx(queue, burst, part);
 }
 
 FaultPort::FaultPort(Port& port, const FaultPlan& plan)

@@ -30,10 +30,10 @@ uint16_t Port::closed_rx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept {
     return 0;
 }
 
-uint16_t Port::closed_tx(Port& port, uint16_t, rte_mbuf** burst, uint16_t n) noexcept {
+Sent Port::closed_tx(Port& port, uint16_t, rte_mbuf** burst, uint16_t n) noexcept {
     rte_pktmbuf_free_bulk(burst, n);
     port.closed_drops_.add_shared(n);
-    return n;
+    return {.taken = n, .closed = n};
 }
 
 uint16_t Port::scatter_rx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
@@ -64,8 +64,9 @@ rte_mbuf* Port::flatten(rte_mbuf* chain) noexcept {
 // Runs of packets that the device can take go to it at once; a chain that cannot be sent at all
 // ends a run and dies, but only when all before it were taken: what is taken is taken from the
 // front.
-uint16_t Port::slow_tx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
-    uint16_t done = 0;
+Sent Port::slow_tx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+    Sent sent;
+    uint16_t& done = sent.taken;
     while (done < n) {
         uint16_t end = done;
         for (; end < n; ++end) {
@@ -75,21 +76,23 @@ uint16_t Port::slow_tx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n)
             burst[end] = flat;
         }
         const auto run = static_cast<uint16_t>(end - done);
-        const uint16_t sent = run == 0 ? run : rte_eth_tx_burst(port.id_, queue, burst + done, run);
-        done = static_cast<uint16_t>(done + sent);
-        if (sent < run || done == n) break;
+        const uint16_t took = run == 0 ? run : rte_eth_tx_burst(port.id_, queue, burst + done, run);
+        done = static_cast<uint16_t>(done + took);
+        if (took < run || done == n) break;
         rte_pktmbuf_free(burst[done++]);
-        port.chain_drops_.add_shared(1);
+        ++sent.chain;
     }
-    return done;
+    if (sent.chain > 0) port.chain_drops_.add_shared(sent.chain);
+    return sent;
 }
 
 uint16_t Port::device_rx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
     return scatter_ ? scatter_rx(*this, queue, burst, n) : rte_eth_rx_burst(id_, queue, burst, n);
 }
 
-uint16_t Port::device_tx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
-    return guarded_ ? slow_tx(*this, queue, burst, n) : rte_eth_tx_burst(id_, queue, burst, n);
+Sent Port::device_tx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+    if (guarded_) return slow_tx(*this, queue, burst, n);
+    return {.taken = rte_eth_tx_burst(id_, queue, burst, n)};
 }
 
 void Port::choose_paths() noexcept {

@@ -56,10 +56,20 @@ struct PortConfig {
     uint64_t tx_offloads = 0;   // wish: RTE_ETH_TX_OFFLOAD_*
 };
 
+// Sent - what became of a burst that was given to a port. Three small numbers, in one register.
+struct Sent {
+    uint16_t taken = 0;   // from the front; not the caller's any more
+    uint16_t closed = 0;  // of the taken: freed, because the port is closed
+    uint16_t chain = 0;   // of the taken: freed, chains that the device cannot send
+
+    [[nodiscard]] uint16_t dead() const noexcept { return static_cast<uint16_t>(closed + chain); }
+    [[nodiscard]] uint16_t alive() const noexcept { return static_cast<uint16_t>(taken - dead()); }
+};
+
 class Port {
   public:
     using RxPath = uint16_t (*)(Port&, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept;
-    using TxPath = uint16_t (*)(Port&, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept;
+    using TxPath = Sent (*)(Port&, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept;
     // Quiesce - returns once every lcore that may be inside a path has left it. Given by whoever
     // runs the lcores; with none running it is empty.
     using Quiesce = std::function<void()>;
@@ -96,19 +106,20 @@ class Port {
         if (__builtin_expect(path == nullptr, 1)) return rte_eth_rx_burst(id_, queue, burst, n);
         return path(*this, queue, burst, n);
     }
-    // tx_burst - returns how many were taken, from the front; the caller keeps (owns) the rest. A
-    // closed port takes all, frees them and counts them as closed_drops(). On a port that cannot
-    // send chains, a chain is replaced in burst[] by its flat copy, also when it is then not taken;
-    // one that does not fit one mbuf of the receive zone is taken, freed and counted:
-    // chain_drops().
-    uint16_t tx_burst(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+    // tx_burst - some are taken, from the front; the caller keeps (owns) the rest. A closed port
+    // takes all and frees them. On a port that cannot send chains, a chain is replaced in burst[] by
+    // its flat copy, also when it is then not taken; one that does not fit one mbuf of the receive
+    // zone is taken and freed. The dead are counted by name, in the answer for the caller's books
+    // and in closed_drops() and chain_drops() for the port's.
+    Sent tx_burst(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
         const TxPath path = tx_path_.load(sync::acquire);  // pairs with the release in open_tx()
-        if (__builtin_expect(path == nullptr, 1)) return rte_eth_tx_burst(id_, queue, burst, n);
+        if (__builtin_expect(path == nullptr, 1))
+            return {.taken = rte_eth_tx_burst(id_, queue, burst, n)};
         return path(*this, queue, burst, n);
     }
     // device_rx, device_tx - the device itself, for wrappers.
     uint16_t device_rx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept;
-    uint16_t device_tx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept;
+    Sent device_tx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept;
     // wrap - put a wrapper around the device; kept over close and open. Before start(), or quiet.
     void wrap(RxPath rx, TxPath tx, void* context);
     [[nodiscard]] void* wrapper_context() const noexcept { return wrapper_context_; }
@@ -138,9 +149,9 @@ class Port {
     friend struct PortSetup;  // setup.cc
     Port() = default;
     static uint16_t closed_rx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
-    static uint16_t closed_tx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
+    static Sent closed_tx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
     static uint16_t scatter_rx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
-    static uint16_t slow_tx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
+    static Sent slow_tx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
     [[nodiscard]] bool sendable(const rte_mbuf* m) const noexcept;
     [[nodiscard]] rte_mbuf* flatten(rte_mbuf* chain) noexcept;
     void choose_paths() noexcept;

@@ -230,12 +230,10 @@ void PortSetup::choose_rss() {
 
 Status PortSetup::configure_device() {
     conf.rxmode.mtu = mtu;
-    // Link events where the device has them. virtio-user in server mode even needs them: it is by
-    // this interrupt that it takes a peer that comes back.
-    conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
     const PortConfig& c = want();
-    // Events of the link and of removal, where the driver has them. virtio-user moreover forgets to
-    // take its interrupt back at the end, unless it was asked for.
+    // Events of the link and of removal, where the driver has them. virtio-user in server mode even
+    // needs them: it is by this interrupt that it takes a peer that comes back, and it forgets to
+    // take the interrupt back at the end unless it was asked for.
     if (info.dev_flags != nullptr) {
         conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0 ? 1 : 0;
         conf.intr_conf.rmv = (*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0 ? 1 : 0;

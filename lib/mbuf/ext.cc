@@ -25,6 +25,10 @@ void attach(Mbuf* m, ExtControl* control, uint32_t weight, std::byte* window, ui
     m->m_flags |= M_EXT | (control->read_only ? uint32_t{M_RDONLY} : 0U);
 }
 
+void zero(ExtControl* control) noexcept {
+    if (!control->read_only) explicit_bzero(control->base, control->size);
+}
+
 // A copy of a received packet joins its group; the first member pins the header (ext.h). The owner
 // of the header is the only one who can join, so nobody pins between our join and our pin.
 void join_packet(Mbuf* packet, ExtControl* control, uint32_t& weight) noexcept {
@@ -33,16 +37,14 @@ void join_packet(Mbuf* packet, ExtControl* control, uint32_t& weight) noexcept {
 
 // The last member of a group left: undo the pin. Whoever lowers the count to 0, we or the driver
 // that frees the header, returns the mbuf.
-void unpin_packet(Mbuf* packet) noexcept {
+void unpin_packet(Mbuf* packet, ExtControl* control) noexcept {
     // DPDK's own test for 1 is a relaxed load. Acquire here, so that on a weakly ordered CPU what
     // the header's owner did to the bytes happens before the next user's writes.
     (void)sync::load_of(packet->rte.refcnt, sync::acquire);
     rte_mbuf* last = rte_pktmbuf_prefree_seg(&packet->rte);
-    if (last != nullptr) rte_mbuf_raw_free(last);
-}
-
-void zero(ExtControl* control) noexcept {
-    if (!control->read_only) explicit_bzero(control->base, control->size);
+    if (last == nullptr) return;
+    if (Refs::zero_wanted(control->refs)) zero(control);
+    rte_mbuf_raw_free(last);
 }
 
 void release_cluster(ExtControl* control, uint8_t zone, uint32_t weight, bool zeroize) noexcept {
@@ -97,7 +99,8 @@ void ext_release(Mbuf* m) noexcept {
     case ExtType::cluster: return release_cluster(control, zone, weight, zeroize);
     case ExtType::foreign: return release_foreign(control, weight, zeroize);
     case ExtType::packet:
-        if (Refs::leave(control->refs, weight)) unpin_packet(static_cast<Mbuf*>(control->arg));
+        if (Refs::leave(control->refs, weight))
+            unpin_packet(static_cast<Mbuf*>(control->arg), control);
         return;
     case ExtType::none: UM_ASSERT_MSG(false, "mbuf %p: no storage", static_cast<void*>(m));
     }

@@ -24,7 +24,7 @@ struct FaultyLoop {
     }
     ~FaultyLoop() { gone(std::move(port)); }
     uint16_t tx(std::vector<rte_mbuf*> burst) {
-        return port->tx_burst(0, burst.data(), static_cast<uint16_t>(burst.size()));
+        return port->tx_burst(0, burst.data(), static_cast<uint16_t>(burst.size())).taken;
     }
     std::vector<Mbuf*> rx(uint16_t most = 32) {
         std::vector<rte_mbuf*> burst(most);
@@ -270,7 +270,7 @@ TEST_F(FaultTest, AFlapTakesBothDirectionsDownForAHundredBursts) {
         EXPECT_TRUE(loop.rx().empty());
         flaps = loop.faults.counts().flap;
     }
-    for (; loop.port->tx_burst(0, &m, 1) == 0; ++down)
+    for (; loop.port->tx_burst(0, &m, 1).taken == 0; ++down)
         ASSERT_LT(down, 1000u);
     EXPECT_GE(down, 100u);
     std::vector<Mbuf*> out;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ int main(int argc, char** argv) {
         return 1;
     }
     const int failed = RUN_ALL_TESTS();
+    const std::filesystem::path runtime = rte_eal_get_runtime_dir();
     rte_eal_cleanup();
+    std::error_code ignored;  // EAL leaves its folder behind
+    std::filesystem::remove_all(runtime, ignored);
     return failed;
 }

@@ -94,7 +94,7 @@ inline std::string notes_of(const Port& port) {
 // send - one packet; true when it was taken. What is refused is freed.
 inline bool send(Port& port, Mbuf* m) {
     rte_mbuf* r = &m->rte;
-    if (port.tx_burst(0, &r, 1) == 1) return true;
+    if (port.tx_burst(0, &r, 1).taken == 1) return true;
     rte_pktmbuf_free(r);
     return false;
 }

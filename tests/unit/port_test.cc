@@ -190,7 +190,7 @@ TEST_F(PortTest, ARefusedPacketStaysTheCallers) {
     rte_mbuf* burst[8];
     for (uint32_t i = 0; i < 8; ++i)
         burst[i] = &received(pattern(64, i))->rte;
-    const uint16_t taken = loop.port->tx_burst(0, burst, 8);
+    const uint16_t taken = loop.port->tx_burst(0, burst, 8).taken;
     EXPECT_EQ(taken, 4u);
     for (uint32_t i = taken; i < 8; ++i) {
         EXPECT_EQ(bytes_of(Mbuf::of(burst[i])), pattern(64, i));
@@ -256,7 +256,7 @@ TEST_F(PortTest, AChainThatFitsNoMbufDiesCountedAndItsNeighboursPassInOrder) {
                          &chain(huge, 900)->rte,          &chain(huge, 900)->rte,
                          &chain(pattern(80, 2), 40)->rte, &received(pattern(90, 3))->rte,
                          &chain(huge, 900)->rte};
-    EXPECT_EQ(loop.port->tx_burst(0, burst, 7), 7u);
+    EXPECT_EQ(loop.port->tx_burst(0, burst, 7).taken, 7u);
     EXPECT_EQ(loop.port->chain_drops(), 4u);
     EXPECT_EQ(loop.port->flattened(), 1u);
     for (uint32_t i = 1; i <= 3; ++i) {
@@ -274,7 +274,7 @@ TEST_F(PortTest, AFullRingLeavesChainsBehindItWithTheCaller) {
     const std::string huge = pattern(rx_zone()->size + 1);
     rte_mbuf* burst[] = {&received(pattern(70, 0))->rte, &chain(pattern(80, 1), 40)->rte,
                          &chain(pattern(90, 2), 40)->rte, &chain(huge, 900)->rte};
-    const uint16_t taken = loop.port->tx_burst(0, burst, 4);
+    const uint16_t taken = loop.port->tx_burst(0, burst, 4).taken;
     EXPECT_EQ(taken, 2u) << "what is taken is taken from the front: the huge one waits its turn";
     EXPECT_EQ(bytes_of(Mbuf::of(burst[2])), pattern(90, 2));
     EXPECT_EQ(bytes_of(Mbuf::of(burst[3])), huge);
@@ -351,7 +351,7 @@ TEST_F(PortTest, StopFreesAndCountsWhatWaitsInEveryQueue) {
     open(*port);
     for (uint16_t i = 0; i < 200; ++i) {
         rte_mbuf* m = &received(pattern(64, i))->rte;
-        ASSERT_EQ(port->tx_burst(i % 2, &m, 1), 1u);
+        ASSERT_EQ(port->tx_burst(i % 2, &m, 1).taken, 1u);
     }
     ASSERT_TRUE(port->halt({}).ok());
     EXPECT_EQ(port->drained(), 200u);

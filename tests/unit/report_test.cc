@@ -145,18 +145,34 @@ TEST(Report, TextAndJsonAgree) {
     }
 }
 
-// What a closed port took is not "sent": the stream's count moves to a drop with a name, and the
-// stream stays conserved.
 TEST(Report, WhatAClosedPortTookIsADropOfTheStream) {
     Report r;
     r.streams = {stream(0, 1, 100, 10)};
-    r.ports = {{.port = 0}, {.port = 1, .tx_closed = 30}};
+    r.streams[0].tx -= 30;
+    r.streams[0].drops[static_cast<size_t>(Drop::tx_closed)] = 30;
+    r.ports = {{.port = 0}, {.port = 1}};
     summarize(r);
-    EXPECT_EQ(r.streams[0].tx, 60u);
-    EXPECT_EQ(r.streams[0].drops[static_cast<size_t>(Drop::tx_closed)], 30u);
     EXPECT_EQ(r.ports[1].tx_packets, 60u);
     EXPECT_EQ(r.ports[1].tx_dropped, 40u);
     EXPECT_EQ(r.all.tx_total, 100u);
+    EXPECT_TRUE(r.conserved);
+}
+
+TEST(Report, EachPortOfATeeHasItsOwnShare) {
+    Report r;
+    r.streams = {stream(0, 1, 100, 10)};  // 90 to port 1, 10 dropped there
+    r.streams[0].made = 200;
+    r.streams[0].tx += 170;
+    r.streams[0].drops[static_cast<size_t>(Drop::tx_closed)] = 30;
+    r.streams[0].tee = {{.port = 2, .tx = 100, .dropped = 0}, {.port = 3, .tx = 70, .dropped = 30}};
+    summarize(r);
+    ASSERT_EQ(r.ports.size(), 4u);
+    const uint64_t sent[] = {0, 90, 100, 70}, dropped[] = {0, 10, 0, 30};
+    for (size_t i = 0; i < 4; ++i) {
+        EXPECT_EQ(r.ports[i].tx_packets, sent[i]) << i;
+        EXPECT_EQ(r.ports[i].tx_dropped, dropped[i]) << i;
+    }
+    EXPECT_EQ(r.all.tx_total, 300u);
     EXPECT_TRUE(r.conserved);
 }
 
@@ -200,8 +216,8 @@ TEST(Report, ADetachedPortSpeaksThroughItsSuccessor) {
                {.port = 5, .generation = 4, .gone = true}};
     summarize(r);
     ASSERT_EQ(r.ports.size(), 2u) << "nobody uses port 5";
-    EXPECT_EQ(r.ports[1].tx_packets, 60u);
-    EXPECT_EQ(r.all.tx_dropped, 40u);
+    EXPECT_EQ(r.ports[1].tx_packets, 100u);
+    EXPECT_EQ(r.all.tx_closed, 40u);
 }
 
 TEST(Report, LossInSeqgenIsExplainedByNamedDropsOnly) {

@@ -288,13 +288,14 @@ uint16_t send(Stream& stream, State& state) noexcept {
     watch(state, now);
     number_more(stream, state, now);
     if (state.n_pending == 0) return 0;
-    const uint16_t sent = stream.tx_port->tx_burst(stream.tx_queue, state.pending, state.n_pending);
-    stream.stats.made.add(sent);  // counted when they leave, so that B1 holds without the pending
-    stream.stats.tx.add(sent);
-    state.track.sent.add(sent);
-    state.n_pending = static_cast<uint16_t>(state.n_pending - sent);
-    std::memmove(state.pending, state.pending + sent, state.n_pending * sizeof(rte_mbuf*));
-    return sent;
+    const Sent sent = stream.tx_port->tx_burst(stream.tx_queue, state.pending, state.n_pending);
+    stream.stats.made.add(sent.taken);  // counted when they leave, so that B1 holds without the rest
+    stream.stats.tx.add(sent.alive());
+    count_dead(stream, sent);
+    state.track.sent.add(sent.taken);
+    state.n_pending = static_cast<uint16_t>(state.n_pending - sent.taken);
+    std::memmove(state.pending, state.pending + sent.taken, state.n_pending * sizeof(rte_mbuf*));
+    return sent.taken;
 }
 
 // ---- receive

@@ -10,7 +10,7 @@
 namespace umbuf::fwd {
 namespace {
 
-void send_copies(Stream& stream, Port& port, rte_mbuf* const* packets, uint16_t n) noexcept {
+void send_copies(Stream& stream, Way& way, rte_mbuf* const* packets, uint16_t n) noexcept {
     rte_mbuf* copies[kMaxBurst];
     uint16_t made = 0;
     for (uint16_t i = 0; i < n; ++i)
@@ -18,7 +18,9 @@ void send_copies(Stream& stream, Port& port, rte_mbuf* const* packets, uint16_t 
             copies[made++] = &copy->rte;
     stream.stats.made.add(n);  // the ones that failed too: B1 counts them as born and dead
     if (made < n) stream.stats.drop(Drop::no_mbuf, static_cast<uint64_t>(n - made));
-    transmit(stream, port, copies, made);
+    const uint16_t sent = transmit(stream, *way.port, copies, made);
+    way.tx.add(sent);
+    way.dropped.add(static_cast<uint64_t>(made - sent));
 }
 
 uint32_t burst(Stream& stream) noexcept {
@@ -26,8 +28,8 @@ uint32_t burst(Stream& stream) noexcept {
     const uint16_t n = receive(stream, packets);
     if (n == 0) return 0;
     // Copies first: once the original is sent, it is the driver's.
-    for (Port* port : stream.tee_ports)
-        send_copies(stream, *port, packets, n);
+    for (Way& way : stream.tee)
+        send_copies(stream, way, packets, n);
     transmit(stream, *stream.tx_port, packets, n);
     return n;
 }
