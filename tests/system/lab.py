@@ -446,7 +446,7 @@ class Lab:
             args += ["--in-memory", "--single-file-segments"]
         else:
             args += ["--no-huge"]
-            self.on_close(_forget_prefix, prefix)
+        self.on_close(forget_prefix, prefix)
         for vdev in vdevs:
             args += ["--vdev", vdev]
         return args
@@ -461,8 +461,8 @@ class Lab:
                                    "--disable-link-check", *app])
 
 
-def _forget_prefix(prefix):
-    # --no-huge keeps its run-time files; nobody would ever use them again.
+def forget_prefix(prefix):
+    """DPDK leaves its run-time files where they are; nobody will ever use these again."""
     for base in ("/var/run/dpdk", os.environ.get("XDG_RUNTIME_DIR", "/tmp") + "/dpdk"):
         shutil.rmtree(f"{base}/{prefix}", ignore_errors=True)
 

@@ -50,7 +50,7 @@ class Errors(case.SystemTest):
     # ---- hugepages and rights
 
     def test_more_hugepages_than_there_are(self):
-        self.refused("huge|memory", eal=["--in-memory", "--no-pci", "-m", "1000000", "--vdev", "net_null0"])
+        self.refused("huge|memory", eal=self.lab.eal(["net_null0"], huge=True, memory_mb=1000000))
 
     @case.needs_root
     def test_an_interface_without_the_right_to_open_it(self):
@@ -88,6 +88,6 @@ class Errors(case.SystemTest):
                      ["--rxq=100", "--txq=100"])
 
     def test_one_lcore_is_not_enough(self):
-        self.refused("lcore|core", eal=["--no-huge", "-m", "64", "--no-pci", "-l",
-                                        str(self.lab.cpus[0]), "--vdev", "net_null0",
-                                        f"--file-prefix=umlab{os.getpid()}one"])
+        eal = self.lab.eal(["net_null0"], huge=False)
+        eal[eal.index("--lcores") + 1] = f"0@{self.lab.cpus[0]}"
+        self.refused("lcore|core", eal=eal)
