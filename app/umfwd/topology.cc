@@ -14,6 +14,9 @@ namespace {
 
 bool is_tee(const Settings& settings) { return settings.mode == "tee"; }
 
+// An answer goes back to who asked, whatever the topology, as in testpmd.
+bool answers(const Settings& settings) { return settings.mode == "icmpecho"; }
+
 size_t partner(Topology topology, size_t i, size_t n) {
     switch (topology) {
     case Topology::paired: return (i ^ 1) < n ? i ^ 1 : i;
@@ -126,6 +129,7 @@ Result<Plan> plan_streams(const Settings& settings, const std::vector<uint16_t>&
             const size_t lane = lane_of[plan.streams.size()];
             size_t to = partner(settings.topology, i, ports.size());
             if (is_tee(settings) && to == i) to = (i + 1) % ports.size();
+            if (answers(settings)) to = i;
             PlannedStream stream{.rx_port = ports[i],
                                  .rx_queue = queue,
                                  .tx_port = ports[to],
@@ -136,7 +140,8 @@ Result<Plan> plan_streams(const Settings& settings, const std::vector<uint16_t>&
             plan.streams.push_back(std::move(stream));
         }
     }
-    if (settings.topology == Topology::paired && ports.size() % 2 != 0 && !is_tee(settings))
+    if (settings.topology == Topology::paired && ports.size() % 2 != 0 && !is_tee(settings) &&
+        !answers(settings))
         plan.notes.push_back(fmt::format(
             "Warning! port-topology=paired and odd forward ports number, the last port (port {}) "
             "will pair with itself.", ports.back()));

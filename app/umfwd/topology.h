@@ -7,7 +7,8 @@
 //      chained   0 -> 1 -> 2 -> 0
 //      loop      0 -> 0, 1 -> 1
 //
-// Mode tee sends on to that port, and a copy to each other port but the one that it came in by.
+// Mode tee sends on to that port, and a copy to each other port but the one that it came in by. Mode
+// icmpecho answers by the port that it was asked on.
 //
 // Rules, checked by plan_streams() itself:
 //   T1  each receive queue of each port belongs to exactly one stream.

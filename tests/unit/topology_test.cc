@@ -50,6 +50,12 @@ TEST(Topology, QueuesAreDealtToLcoresLikeTestpmd) {
     EXPECT_EQ(planned(s, {0, 1}, 4), "0/0>1/0@0 1/0>0/0@1") << "no lcore without a stream";
 }
 
+TEST(Topology, AnAnswerLeavesByThePortThatWasAsked) {
+    Settings s;
+    s.mode = "icmpecho";
+    EXPECT_EQ(planned(s, {0, 1, 2}, 1), "0/0>0/0@0 1/0>1/0@0 2/0>2/0@0");
+}
+
 TEST(Topology, ATeeCopiesToEveryOtherPortFromItsOwnQueue) {
     Settings s;
     s.mode = "tee";
