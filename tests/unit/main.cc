@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // main.cc - one process for all unit tests: EAL without hugepages, devices or rights, then the zones.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -13,15 +14,29 @@
 
 #include "lib/mbuf/zone.h"
 
+namespace {
+
+// Four lcores, wherever they run: tests need lcore identities, not processors. At most two of the
+// processors that we may use, which need not be 0 and 1 in a container.
+std::string lcores() {
+    cpu_set_t may;
+    CPU_ZERO(&may);
+    if (sched_getaffinity(0, sizeof may, &may) != 0) CPU_SET(0, &may);
+    std::string cpus;
+    for (int cpu = 0, n = 0; cpu < CPU_SETSIZE && n < 2; ++cpu)
+        if (CPU_ISSET(cpu, &may)) cpus += (n++ == 0 ? "" : ",") + std::to_string(cpu);
+    return "--lcores=(0-3)@(" + cpus + ")";
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
     ::testing::InitGoogleTest(&argc, argv);
     if (GTEST_FLAG_GET(list_tests)) return RUN_ALL_TESTS();
-    // Four lcores, wherever they run: tests need lcore identities, not processors.
     std::string prefix = "--file-prefix=um_unit_" + std::to_string(getpid());
     std::vector<std::string> text = {argv[0],      "--no-huge", "-m",          "768",   "--no-pci",
                                      "--no-telemetry", "--no-shconf", "--log-level=error",
-                                     "--lcores=(0-3)@0-1", prefix};
-    if (sysconf(_SC_NPROCESSORS_ONLN) < 2) text[8] = "--lcores=(0-3)@0";
+                                     lcores(), prefix};
     std::vector<char*> args;
     for (std::string& t : text) args.push_back(t.data());
     if (rte_eal_init(static_cast<int>(args.size()), args.data()) < 0) {
