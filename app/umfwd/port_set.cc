@@ -43,8 +43,10 @@ const rte_device* device_of(const Port& port) {
 // later, so only a run whose mode is fixed can allow it.
 bool may_share(const Settings& settings) {
     const Engine* engine = find_engine(settings.mode);
+    const bool one_pool = settings.mbuf_sizes.size() <= 1 && rte_socket_count() == 1 &&
+                          settings.tx_first == 0 && settings.faults.empty();
     return settings.interactive || !settings.cmdline_files.empty() || engine == nullptr ||
-           engine->shares || engine->sources;
+           engine->shares || engine->sources || !one_pool;
 }
 
 std::string mac_text(const rte_ether_addr& mac) {

@@ -260,7 +260,9 @@ FaultPort::FaultPort(Port& port, const FaultPlan& plan)
     port.wrap(&State::receive, &State::transmit, &s);
 }
 
-FaultPort::~FaultPort() = default;
+FaultPort::~FaultPort() {
+    if (state_->plan.no_mbuf != 0) alloc_faults_arm(0);  // the last one may not have found its victim
+}
 
 FaultCounts FaultPort::counts() const noexcept {
     FaultCounts sum{};

@@ -27,7 +27,9 @@ struct FaultPlan {
     // them; never in storage that somebody shares
     uint32_t corrupt = 0;
     uint32_t short_tx = 0;  // the device takes only part of the burst
-    uint32_t no_mbuf = 0;   // the next allocation fails (alloc_faults_arm); of any lcore
+    // the next allocation, of any lcore, is armed to fail (alloc_faults_arm). Counted when armed:
+    // a mode that allocates nothing has nothing that could fail.
+    uint32_t no_mbuf = 0;
     uint32_t flap = 0;      // both directions of the queue do nothing for their next 100 bursts
 
     // parse - "seed=7,drop=1000,short_tx=20000". Error: which key or value, and the keys there are.

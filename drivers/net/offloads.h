@@ -28,15 +28,19 @@ struct TxChoice {
 };
 
 // choose_tx - MBUF_FAST_FREE lets a driver return mbufs to the first one's pool without a look at
-// their counts, so one shared mbuf is enough to corrupt memory: on only when there can be none.
+// their counts, so one shared mbuf, or one of another pool, is enough to corrupt memory: on only when
+// there can be none. Flattening makes mbufs of another pool.
 [[nodiscard]] inline TxChoice choose_tx(const TxWish& wish, uint64_t capa,
                                         const rte_eth_desc_lim& limits,
                                         const Quirks& quirks) noexcept {
     constexpr uint64_t kFastFree = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
     constexpr uint64_t kMultiSegs = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     TxChoice choice{wish.offloads & capa & ~(kFastFree | kMultiSegs), 1, 0};
-    if (!wish.shared_mbufs) choice.offloads |= capa & kFastFree;
-    if (!wish.multi_seg) return choice;
+    const auto with_fast_free = [&] {
+        if (!wish.shared_mbufs && !choice.guarded()) choice.offloads |= capa & kFastFree;
+        return choice;
+    };
+    if (!wish.multi_seg) return with_fast_free();
     if ((capa & kMultiSegs) != 0) {
         // 0 is what a driver says that fills the limits in by halves: no limit of its own.
         const auto limit = [](uint16_t n) { return n == 0 ? uint16_t{UINT16_MAX} : n; };
@@ -47,7 +51,7 @@ struct TxChoice {
         choice.chain_segs = UINT16_MAX;
         choice.chain_bytes = quirks.chain_bytes;
     }
-    return choice;
+    return with_fast_free();
 }
 
 }  // namespace umbuf

@@ -222,11 +222,23 @@ Status Port::start_device() {
         return error;
     }
     device_running_ = true;
+    adapt_to_scatter();
     if (!config_.promiscuous) return {};
     if (const int e = rte_eth_promiscuous_enable(id_); e != 0)
         note(fmt::format("not promiscuous: {}; the device filters by its own rules",
                          rte_strerror(-e)));
     return {};
+}
+
+// adapt_to_scatter - some drivers scatter without being asked, where tags or the MTU do not fit an
+// mbuf; they know it once they run.
+void Port::adapt_to_scatter() {
+    rte_eth_rxq_info queue{};
+    if (scatter_ || quirks_.chains != Quirks::by_scatter ||
+        rte_eth_rx_queue_info_get(id_, 0, &queue) != 0 || queue.scattered_rx == 0)
+        return;
+    scatter_ = true;
+    choose_paths();
 }
 
 Status Port::stop_device() {

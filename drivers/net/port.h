@@ -160,6 +160,7 @@ class Port {
     void note(std::string text);
     void reclaim_sent();
     [[nodiscard]] Status start_device();
+    void adapt_to_scatter();
     [[nodiscard]] Status stop_device();
     [[nodiscard]] Error device_error(int code, const char* what) const;
 
@@ -167,7 +168,8 @@ class Port {
     sync::atomic<RxPath> rx_path_{&Port::closed_rx};  // [a]
     sync::atomic<TxPath> tx_path_{&Port::closed_tx};  // [a]
     uint16_t id_ = 0;                                 // [I]
-    bool scatter_ = false, guarded_ = false;          // [I]
+    bool scatter_ = false;                            // [c] before the paths open
+    bool guarded_ = false;                            // [I]
     bool device_running_ = false;                 // [c] may outlive `started`: Quirks::one_start
     PortPhase phase_ = PortPhase::configured;     // [c]
     RxPath open_rx_ = nullptr;                    // [c] what rx_path_ is when open

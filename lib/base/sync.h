@@ -23,6 +23,14 @@ template <class T>
     return std::atomic_ref<T>(const_cast<T&>(field)).load(order);
 }
 
+// fence_acquire - what an earlier relaxed load saw is ordered before all that follows. Only where the
+// load is somebody else's code. ThreadSanitizer does not know fences; it sees none.
+inline void fence_acquire() noexcept {
+#if !defined(__SANITIZE_THREAD__)
+    std::atomic_thread_fence(std::memory_order_acquire);
+#endif
+}
+
 // Counter - a number with one writer and any number of readers, who may see it a moment late.
 // add() is a plain add: no locked instruction. Any second writer would lose counts.
 class Counter {

@@ -53,7 +53,7 @@ Mbuf* copy_segment(Mbuf* m, uint32_t off, uint32_t n, int how) noexcept {
     Mbuf* copy = m_get(how, MT_DATA);
     if (copy == nullptr) return nullptr;
     int error = 0;
-    if (!is_foreign(m) && (m->flags() & M_EXT) != 0) {
+    if (!m->foreign() && (m->flags() & M_EXT) != 0) {
         error = ext_share(m, copy, off, n);
     } else {
         if (n > kMLen) error = m_clget(copy, how, n);
@@ -96,7 +96,7 @@ uint32_t extend(Mbuf* m, uint32_t length, uint32_t want, int how) noexcept {
         std::memset(last->data() + last->len(), 0, n);
         last->set_len(last->len() + n);
         length += n;
-        if (length == want) break;
+        if (length == want || m->rte.nb_segs == UINT16_MAX) break;
         const uint32_t left = want - length;
         Mbuf* more = left > kMLen ? m_getjcl(how, MT_DATA, 0, std::min(left, kClusterSizes[3]))
                                   : m_get(how, MT_DATA);

@@ -48,10 +48,10 @@ Mbuf* promote(Mbuf* tail, const Mbuf* m0) noexcept {
 // An mbuf that shows m's bytes from `at` on; m is not changed. Packet or not as asked.
 Mbuf* rest_of(Mbuf* m, uint32_t at, bool packet, int how) noexcept {
     const uint32_t n = m->len() - at;
-    Mbuf* rest = packet ? m_gethdr(how, m->m_type) : m_get(how, m->m_type);
+    Mbuf* rest = packet ? m_gethdr(how, m->type()) : m_get(how, m->type());
     if (rest == nullptr) return nullptr;
     if (n == 0) return rest;
-    const bool shares = !is_foreign(m) && (m->flags() & M_EXT) != 0;
+    const bool shares = !m->foreign() && (m->flags() & M_EXT) != 0;
     if (shares ? ext_share(m, rest, at, n) != 0 : n > kMLen && m_clget(rest, how, n) != 0)
         return fail_free(rest);
     if (!shares) std::memcpy(rest->data(), m->data() + at, n);
@@ -83,7 +83,7 @@ Mbuf* m_prepend(Mbuf* m, uint32_t len, int how) noexcept {
         if (m->has_pkthdr()) m->rte.pkt_len += len;
         return m;
     }
-    if (len > kMLen) return fail_free(m);
+    if (len > kMLen || m->rte.nb_segs == UINT16_MAX) return fail_free(m);
     Mbuf* first = m_get(how, MT_DATA);
     if (first == nullptr) return fail_free(m);
     if (m->has_pkthdr()) {
@@ -145,6 +145,8 @@ Mbuf* m_split(Mbuf* m0, uint32_t len0, int how) noexcept {
     }
     m->set_len(at);
     m->set_next(nullptr);
+    if (!at_edge && (m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) != 0)
+        m->rte.buf_len = static_cast<uint16_t>(m->rte.data_off + at);  // a window (ext.h)
     if (!packet) return rest;
     if (at_edge)
         promote(rest, m0);

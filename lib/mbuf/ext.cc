@@ -71,7 +71,7 @@ void release_foreign(ExtControl* control, uint32_t weight, bool zeroize) noexcep
 }  // namespace
 
 int ext_share(Mbuf* m, Mbuf* copy, uint32_t offset, uint32_t length) noexcept {
-    UM_ASSERT(!is_foreign(m) && offset + length <= m->len());
+    UM_ASSERT(!m->foreign() && offset + length <= m->len());
     if (zone::fault_fires()) return ENOBUFS;
     ExtControl* control = ext_control(m);
     uint32_t weight = 0;
@@ -85,6 +85,10 @@ int ext_share(Mbuf* m, Mbuf* copy, uint32_t offset, uint32_t length) noexcept {
 }
 
 void ext_release(Mbuf* m) noexcept {
+    // DPDK may have found the record's count at 1 by a relaxed load, and then lowered it by a store.
+    // The fence orders what the other holder of the record wrote, the weight included, before us;
+    // it pairs with that holder's atomic subtraction in rte_mbuf_ext_refcnt_update().
+    sync::fence_acquire();
     ExtControl* control = m->ctl.load(sync::relaxed);
     UM_ASSERT_MSG(control != nullptr, "mbuf %p: its reference was dropped before", static_cast<void*>(m));
     const ExtType type = m->ext_type;
@@ -105,6 +109,21 @@ void ext_release(Mbuf* m) noexcept {
     case ExtType::none: UM_ASSERT_MSG(false, "mbuf %p: no storage", static_cast<void*>(m));
     }
 }
+
+namespace {
+
+// The address that a device may use for [buf, buf + size), if it is one run for the device.
+rte_iova_t iova_of(const void* buf, uint32_t size) noexcept {
+    const rte_memseg* segment = rte_mem_virt2memseg(buf, nullptr);
+    if (segment == nullptr) return RTE_BAD_IOVA;
+    const auto offset = static_cast<uint64_t>(static_cast<const char*>(buf) -
+                                              static_cast<const char*>(segment->addr));
+    const bool one_run = rte_eal_iova_mode() == RTE_IOVA_VA || offset + size <= segment->len;
+    if (!one_run || segment->iova == RTE_BAD_IOVA) return RTE_BAD_IOVA;
+    return segment->iova + offset;
+}
+
+}  // namespace
 
 int m_clget(Mbuf* m, int, uint32_t size) noexcept {
     UM_ASSERT((m->flags() & M_EXT) == 0 && m->len() == 0);
@@ -127,7 +146,7 @@ int m_extadd(Mbuf* m, void* buf, uint32_t size, ext_free free, void* arg, uint32
     control->zone = 0;
     control->size = size;
     control->base = static_cast<std::byte*>(buf);
-    control->iova = rte_mem_virt2iova(buf);
+    control->iova = iova_of(buf, size);
     control->free = free;
     control->arg = arg;
     attach(m, control, 0, control->base, size);
@@ -135,7 +154,7 @@ int m_extadd(Mbuf* m, void* buf, uint32_t size, ext_free free, void* arg, uint32
 }
 
 bool m_writable(const Mbuf* m) noexcept {
-    if (is_foreign(m) || sync::load_of(m->rte.refcnt, sync::acquire) != 1) return false;
+    if (m->foreign() || sync::load_of(m->rte.refcnt, sync::acquire) != 1) return false;
     if ((m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) == 0) return true;  // its own bytes
     if (sync::load_of(m->shinfo.refcnt, sync::acquire) != 1) return false;  // a DPDK clone sees them
     if (m->ext_type == ExtType::cluster && m->weight == 0) return true;     // control not loaded

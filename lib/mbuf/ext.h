@@ -24,7 +24,10 @@
 // it joins from outside (ref::Scheme::join), so a driver's free, which never sees us, is right.
 //
 // Windows. A copy is attached to exactly the bytes it may see, with no headroom or tailroom, so
-// that DPDK's own prepend and append fail instead of scribbling on what others see.
+// that DPDK's own prepend and append fail instead of scribbling on what others see. When m_split
+// cuts an mbuf of a cluster, the front half's buffer is made to end at the cut, too. A received
+// packet's own buffer cannot be (DPDK never sets its length again): DPDK code that writes to packets
+// must ask for refcnt 1 first, as rte_vlan_insert() does; the verbs always do.
 #pragma once
 #include <cstdint>
 
@@ -60,12 +63,6 @@ inline constexpr size_t kPacketPrivate = kMbufPrivate + sizeof(ExtControl);
     return m->rte.priv_size == kPacketPrivate &&
            (m->rte.ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0;
 }
-// is_foreign - did DPDK code, not a verb, attach m to its data (rte_pktmbuf_clone)? Its bytes are
-// then not ours to share or to write; verbs copy them.
-[[nodiscard]] inline bool is_foreign(const Mbuf* m) noexcept {
-    if ((m->rte.ol_flags & RTE_MBUF_F_INDIRECT) != 0) return true;
-    return (m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) != 0 && m->rte.shinfo != &m->shinfo;
-}
 // packet_control - the control line of a packet-zone mbuf.
 [[nodiscard]] inline ExtControl* packet_control(const Mbuf* m) noexcept {
     return reinterpret_cast<ExtControl*>(const_cast<Mbuf*>(m) + 1);
@@ -91,7 +88,9 @@ void ext_release(Mbuf* m) noexcept;
 // m_extadd - attach foreign storage to m, which has none and no data. `flags`: M_RDONLY or 0. The
 // storage is then owned by its references; free(buf, size, arg) runs after the last. size is 1 to
 // 65,535 (DPDK's buf_len is 16 bits). FreeBSD: m_extadd; OpenBSD: MEXTADD. 0, or ENOBUFS (no
-// control left), or EMSGSIZE; m and buf are then as they were.
+// control left), or EMSGSIZE; m and buf are then as they were. Memory that is not EAL's, or is not
+// contiguous for a device, gets no IOVA (RTE_BAD_IOVA): drivers that copy can send it, those that do
+// DMA cannot.
 [[nodiscard]] int m_extadd(Mbuf* m, void* buf, uint32_t size, ext_free free, void* arg,
                            uint32_t flags) noexcept;
 

@@ -23,6 +23,10 @@
 // ol_flags bit (registered at mbinit, like any DPDK dynamic flag) says that it is valid; a driver
 // sets ol_flags afresh for each packet and so clears it. While it is clear, the mbuf is what a
 // received packet is: M_PKTHDR and M_EXT, no tags.
+//
+// A *foreign* mbuf is one that DPDK code attached to its data (rte_pktmbuf_clone). It inherits
+// ol_flags, our bit included, but not the private part, which is then never valid: such an mbuf
+// always says M_PKTHDR, M_EXT and M_RDONLY, and its flags cannot be changed.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -71,7 +75,7 @@ struct alignas(64) Mbuf {
     Mbuf* nextpkt;                    // [o] the next packet of a queue
     ExtType ext_type;                 // [I]
     uint8_t ext_zone;                 // [I] the cluster zone's number, for an unshared free
-    MType m_type;                     // [o]
+    MType m_type;                     // [o] read it by type()
     uint8_t unused_[5];
 
     [[nodiscard]] static Mbuf* of(rte_mbuf* r) noexcept { return reinterpret_cast<Mbuf*>(r); }
@@ -88,17 +92,24 @@ struct alignas(64) Mbuf {
     void set_len(uint32_t n) noexcept { rte.data_len = static_cast<uint16_t>(n); }
     [[nodiscard]] uint32_t pkt_len() const noexcept { return rte.pkt_len; }
 
-    // A DPDK clone inherits ol_flags, our bit included, but not the private part.
+    // foreign - attached by DPDK code. Its bytes are not ours to share or to write; verbs copy them.
+    [[nodiscard]] bool foreign() const noexcept {
+        if ((rte.ol_flags & RTE_MBUF_F_INDIRECT) != 0) return true;
+        return (rte.ol_flags & RTE_MBUF_F_EXTERNAL) != 0 && rte.shinfo != &shinfo;
+    }
     [[nodiscard]] bool private_valid() const noexcept {
-        return (rte.ol_flags & (valid_flag_ | RTE_MBUF_F_INDIRECT)) == valid_flag_;
+        return (rte.ol_flags & valid_flag_) != 0 && !foreign();
     }
     [[nodiscard]] uint32_t flags() const noexcept {
-        return private_valid() ? m_flags : uint32_t{M_PKTHDR | M_EXT};
+        if (private_valid()) return m_flags;
+        return foreign() ? uint32_t{M_PKTHDR | M_EXT | M_RDONLY} : uint32_t{M_PKTHDR | M_EXT};
     }
+    [[nodiscard]] MType type() const noexcept { return private_valid() ? m_type : MT_DATA; }
     [[nodiscard]] bool has_pkthdr() const noexcept { return (flags() & M_PKTHDR) != 0; }
-    // make_valid - write the private part of a received packet, before its flags are changed.
+    // make_valid - write the private part of a received packet, before its flags are changed. Does
+    // nothing to a foreign mbuf: its private part may still be the record of another use.
     void make_valid() noexcept {
-        if (private_valid()) return;
+        if (private_valid() || foreign()) return;
         m_flags = M_PKTHDR | M_EXT;
         m_type = MT_DATA;
         ext_type = ExtType::packet;
@@ -108,11 +119,11 @@ struct alignas(64) Mbuf {
     }
     void set_flags(uint32_t on) noexcept {
         make_valid();
-        m_flags |= on;
+        if (private_valid()) m_flags |= on;
     }
     void clear_flags(uint32_t off) noexcept {
         make_valid();
-        m_flags &= ~off;
+        if (private_valid()) m_flags &= ~off;
     }
 
     static uint64_t valid_flag_;  // [I] after mbinit

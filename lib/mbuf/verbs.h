@@ -5,7 +5,10 @@
 // have many, and only storage with one owner is written (m_writable).
 // Lengths are bytes. `how` is M_NOWAIT or M_WAITOK, and no verb waits (mbuf.h).
 // In a packet (first mbuf has M_PKTHDR) every verb keeps pkt_len and nb_segs right. BSD leaves some
-// of that to the caller; drivers here read nb_segs, so the verb does it (docs/decisions/0003).
+// of that to the caller; drivers here read nb_segs, so the verb does it (docs/decisions/0003). A
+// packet has at most 65,535 mbufs (nb_segs): m_prepend and m_copyback fail there, m_cat dies.
+// Foreign bytes (mbuf.h) are copied where ours would be shared; one foreign mbuf of more than 16 KB
+// is more than a cluster holds, and copying it fails.
 // What is said under "fails" is proven by tests/unit/alloc_failure_test.cc, one allocation at a time.
 #pragma once
 #include <cstdint>

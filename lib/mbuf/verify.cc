@@ -32,7 +32,7 @@ Fault check_bounds(const Mbuf* m, uint32_t i) {  // V2
 }
 
 Fault check_storage(const Mbuf* m, uint32_t i) {  // V5
-    if ((m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) == 0 || is_foreign(m)) return {};
+    if ((m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) == 0 || m->foreign()) return {};
     if (sync::load_of(m->shinfo.refcnt, sync::acquire) == 0)
         return at(i, "V5", "external storage, but its record is parked");
     const ExtControl* control = ext_control(m);
@@ -45,7 +45,7 @@ Fault check_storage(const Mbuf* m, uint32_t i) {  // V5
 
 Fault check_flags(const Mbuf* m, uint32_t i) {  // V6
     const bool external = (m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) != 0 || is_packet(m);
-    if (is_foreign(m) || external == ((m->flags() & M_EXT) != 0)) return {};
+    if (m->foreign() || external == ((m->flags() & M_EXT) != 0)) return {};
     return at(i, "V6", external ? "external storage without M_EXT" : "M_EXT without external storage");
 }
 

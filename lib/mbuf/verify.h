@@ -7,8 +7,8 @@
 //   V3  the chain ends: no mbuf twice.
 //   V4  in a packet's first mbuf nb_segs is the number of mbufs, pkt_len the sum of their data_len;
 //       no later mbuf has M_PKTHDR.
-//   V5  external storage is held by this mbuf's own record, alive, and the data is inside the
-//       storage; a window of a shared copy has no headroom and no tailroom beyond it.
+//   V5  external storage that a verb attached is held by this mbuf's own record, alive, and its
+//       window is inside the storage. (What DPDK attached is DPDK's to check.)
 //   V6  the private flags agree with the rte_mbuf's: M_EXT if and only if external or packet zone.
 #pragma once
 #include <optional>

@@ -29,6 +29,7 @@ struct Registry {
     zone::Node nodes[RTE_MAX_NUMA_NODES];
     int first_node = 0;
     rte_mempool* cluster_pools[256] = {};
+    static_assert(RTE_MAX_NUMA_NODES * kClusterZones <= 256, "Mbuf::ext_zone has 8 bits");
     sync::atomic<Mbuf*> set_aside{nullptr};  // a stack: pushed one by one, taken whole
     sync::Counter foreign_clones, set_aside_now, refused_writes;
     sync::atomic<int64_t> fault_in{0};  // allocations until the injected failure; 0: disarmed
@@ -37,6 +38,8 @@ struct Registry {
 Registry g;
 
 Error no_pool(const std::string& name, uint32_t n, uint64_t element, int socket) {
+    if (rte_errno == EEXIST)
+        return {EEXIST, "zone " + name + ": there is a pool of that name already; each zone needs its own"};
     return {rte_errno != 0 ? rte_errno : ENOMEM,
             "zone " + name + ": no memory for " + std::to_string(n) + " elements of " +
                 std::to_string(element) + " bytes (" + std::to_string((n * element) >> 20) +
@@ -100,7 +103,8 @@ void init_cluster(rte_mempool* pool, void* arg, void* element, unsigned) {
     control->zone = zone::number_of(*zone);
     control->size = zone->size;
     control->base = reinterpret_cast<std::byte*>(control + 1);
-    control->iova = rte_mempool_virt2iova(element) + sizeof(ExtControl);
+    const rte_iova_t iova = rte_mempool_virt2iova(element);
+    control->iova = iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : iova + sizeof(ExtControl);
     control->free = nullptr;
     control->arg = nullptr;
     (void)pool;
@@ -164,6 +168,20 @@ bool node_exists(int socket) {
     return socket == 0 || (numa_available() >= 0 && socket <= numa_max_node());
 }
 
+// Headers whose record is not parked: at home or not, a clone of DPDK's still counts on them.
+uint32_t living_records(const Zone& zone) {
+    if (zone.kind != ZoneKind::mbuf) return 0;
+    uint32_t n = 0;
+    rte_mempool_obj_iter(
+        zone.pool,
+        [](rte_mempool*, void* count, void* element, unsigned) {
+            if (static_cast<Mbuf*>(element)->ctl.load(sync::acquire) != nullptr)
+                ++*static_cast<uint32_t*>(count);
+        },
+        &n);
+    return n;
+}
+
 void push_set_aside(Mbuf* m) noexcept {
     Mbuf* head = g.set_aside.load(sync::relaxed);
     do {
@@ -220,17 +238,16 @@ std::vector<Unbalanced> zones_unbalanced(const std::vector<uint32_t>& expected) 
 }
 
 std::vector<Unbalanced> mbfini() {
-    const std::vector<Unbalanced> held = zones_unbalanced();
-    const auto is_held = [&held](const Zone* zone) {
-        return std::any_of(held.begin(), held.end(),
-                           [zone](const Unbalanced& u) { return u.zone == zone->name; });
-    };
-    for (Zone* zone : g.list)
-        if (!is_held(zone)) rte_mempool_free(zone->pool);
+    std::vector<Unbalanced> held = zones_unbalanced();
+    for (const Zone* zone : g.list)
+        if (const uint32_t records = living_records(*zone); records > 0)
+            held.push_back({zone->name + " (records that DPDK clones use)", records, 0});
+    if (!held.empty()) return held;  // somebody points into them, and they into each other
+    for (Zone* zone : g.list) rte_mempool_free(zone->pool);
     g.list.clear();
     g.owned.clear();
     for (zone::Node& node : g.nodes) node = {};
-    return held;
+    return {};
 }
 
 MbufTraps mbuf_traps() noexcept {
@@ -302,10 +319,13 @@ Mbuf* get_header() noexcept {
 
 bool fault_fires() noexcept {
     if (__builtin_expect(g.fault_in.load(sync::relaxed) == 0, 1)) return false;
-    const int64_t left = g.fault_in.fetch_sub(1, sync::relaxed);
+    int64_t left = g.fault_in.load(sync::relaxed);
+    do {  // Never below 0: that would keep every later allocation on this path.
+        if (left <= 0) return false;
+    } while (!g.fault_in.compare_exchange_weak(left, left - 1, sync::relaxed, sync::relaxed));
     if (left != 1) return false;
     // Fired. Stay armed for the next one while more are wanted.
-    uint32_t more = g.fault_more.load(sync::relaxed);
+    const uint32_t more = g.fault_more.load(sync::relaxed);
     if (more > 0) {
         g.fault_more.store(more - 1, sync::relaxed);
         g.fault_in.store(1, sync::relaxed);

@@ -7,7 +7,9 @@
 //      control   control line                                    m_extadd: storage that is not ours
 //      packet    Mbuf + control line + headroom + data           what drivers receive into
 //
-// All are rte_mempools, so drivers and DPDK tools know them; their names start with "um_".
+// All are rte_mempools, so drivers and DPDK tools know them; their names start with "um_". Only the
+// packet zones are for rte_pktmbuf_alloc() and rte_pktmbuf_clone(): a header of the mbuf zone is
+// taken by m_get(), which looks whether its record is still in use (ext.h).
 #pragma once
 #include <cstdint>
 #include <string>
@@ -48,8 +50,8 @@ struct ZoneConfig {
     uint32_t cache = 128;  // elements kept per lcore and zone
 };
 
-// mbinit - make the zones of each node in `sockets` (rte_socket_id() values). Once, after rte_eal_init,
-// control thread. Error: which zone could not be had, how many bytes it needs, and the remedy.
+// mbinit - make the zones of each node in `sockets` (rte_socket_id() values). Once, after rte_eal_init
+// and before any packet_zone(), control thread. Error: which zone could not be had, how many bytes it needs, and the remedy.
 [[nodiscard]] Status mbinit(const ZoneConfig& config, const std::vector<int>& sockets);
 
 // packet_zone - a pool for a port to receive into: n packets of `data_room` bytes after the usual
@@ -70,8 +72,8 @@ struct Unbalanced {
 // order of zones(); missing entries count as 0). Control thread.
 [[nodiscard]] std::vector<Unbalanced> zones_unbalanced(const std::vector<uint32_t>& expected = {});
 
-// mbfini - give the pools back. Every element must be home: the ones that are not are returned, and
-// their zones are left in place, because somebody still points into them.
+// mbfini - give the pools back. Every element must be home: if one is not, nothing is freed, because
+// somebody still points into a zone, and the answer says which. It may be called again.
 [[nodiscard]] std::vector<Unbalanced> mbfini();
 
 // The traps' counters, for `show mbuf` and tests.

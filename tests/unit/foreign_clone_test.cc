@@ -73,8 +73,46 @@ TEST_F(ForeignClone, VerbsCopyTheBytesOfACloneInsteadOfSharing) {
         Mbuf* rest = m_split(foreign, 300, M_NOWAIT);
         EXPECT_EQ(bytes_of(rest), bytes.substr(300));
         EXPECT_EQ(bytes_of(foreign), bytes.substr(0, 300));
-        verify(foreign);
+        const std::pair<Mbuf*, uint32_t> packets[] = {{copy, 800}, {rest, 500}, {foreign, 300}};
+        for (const auto& [m, length] : packets) {
+            EXPECT_TRUE(m->has_pkthdr());
+            EXPECT_EQ(m->pkt_len(), length);
+            EXPECT_EQ(m->rte.nb_segs, 1);
+            verify(m);
+        }
         for (Mbuf* m : {copy, rest, foreign, original}) m_freem(m);
+    }
+}
+
+// Its private part belongs to whatever the header was before, or still is.
+TEST_F(ForeignClone, TheFlagsOfACloneAreFixed) {
+    for (Mbuf* original : {clustered(pattern(100)), received(pattern(100))}) {
+        original->set_flags(M_EOR);
+        Mbuf* foreign = clone(original);
+        for (int i = 0; i < 2; ++i) {
+            EXPECT_EQ(foreign->flags(), uint32_t{M_PKTHDR | M_EXT | M_RDONLY});
+            foreign->set_flags(M_BCAST);
+            foreign->clear_flags(M_PKTHDR);
+        }
+        m_freem(foreign);
+        m_freem(original);
+    }
+}
+
+TEST_F(ForeignClone, VerbsOnACloneKeepItsTotals) {
+    for (Mbuf* original : {clustered(pattern(700)), received(pattern(700))}) {
+        Mbuf* foreign = m_prepend(clone(original), 14, M_NOWAIT);
+        EXPECT_EQ(foreign->rte.nb_segs, 2);
+        EXPECT_EQ(foreign->pkt_len(), 714U);
+        verify(foreign);
+        foreign = m_pullup(foreign, 300);
+        EXPECT_EQ(bytes_of(foreign).substr(14), pattern(700));
+        verify(foreign);
+        Mbuf* joined = inlined(pattern(20));
+        m_cat(joined, clone(original));
+        EXPECT_EQ(joined->pkt_len(), 720U);
+        verify(joined);
+        for (Mbuf* m : {foreign, joined, original}) m_freem(m);
     }
 }
 

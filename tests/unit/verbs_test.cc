@@ -253,6 +253,15 @@ TEST_F(Verbs, SplitCutsAtEveryByteOfAChain) {
     }
 }
 
+TEST_F(Verbs, TheFrontOfASplitClusterEndsAtTheCut) {
+    Mbuf* m = clustered(pattern(400));
+    Mbuf* rest = m_split(m, 100, M_NOWAIT);
+    EXPECT_EQ(rte_pktmbuf_append(&m->rte, 8), nullptr) << "those bytes are the rest's";
+    EXPECT_EQ(bytes_of(rest), pattern(400).substr(100));
+    m_freem(m);
+    m_freem(rest);
+}
+
 TEST_F(Verbs, SplitBeyondTheEndFailsAndChangesNothing) {
     Mbuf* m = received(pattern(100));
     EXPECT_EQ(m_split(m, 101, M_NOWAIT), nullptr);
