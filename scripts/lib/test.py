@@ -174,7 +174,7 @@ def counted_script(name, path):
     tally = Tally(*(int(n or 0) for n in counts[-1]))
     if status and not tally.failed:
         tally.failed = 1
-    show("FAIL" if tally.failed else "ok", seconds, name, str(tally))
+    show("FAIL" if tally.failed else "ok" if tally.passed else "skip", seconds, name, str(tally))
     if tally.failed:
         print(f"{last_lines(log)}     exit status {status}, log: {log}", flush=True)
     return tally
