@@ -63,6 +63,7 @@ def until(check, what, timeout=PATIENCE_S, watch=()):
 
 def _die_with_parent():
     _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: also when we are killed with -9
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
 
 
 def _must_exist(program):
@@ -260,7 +261,11 @@ class Namespace:
     def __init__(self, label):
         self.name = f"um{os.getpid()}{label}"
         run(["ip", "netns", "add", self.name])
-        self.ip("link", "set", "lo", "up")
+        try:
+            self.ip("link", "set", "lo", "up")
+        except LabError:
+            self.delete()
+            raise
 
     def command(self, *argv):
         return ["ip", "netns", "exec", self.name, *argv]
