@@ -51,14 +51,16 @@ class Watched {
         EXPECT_TRUE(made.ok()) << made.error().text;
         if (made.ok()) forwarder_ = std::move(made).value();
         if (forwarder_)
-            for (Port* port : forwarder_->ports()) watch(*port);
+            for (Port* port : forwarder_->ports())
+                watch(*port);
     }
     Forwarder* operator->() const { return forwarder_.get(); }
     explicit operator bool() const { return forwarder_ != nullptr; }
     Gates& gates(uint16_t id) { return *gates_.at(id); }
     [[nodiscard]] uint64_t trespasses() const {
         uint64_t sum = 0;
-        for (const auto& gates : all_) sum += gates->rx.trespasses.load() + gates->tx.trespasses.load();
+        for (const auto& gates : all_)
+            sum += gates->rx.trespasses.load() + gates->tx.trespasses.load();
         return sum;
     }
 
@@ -70,7 +72,8 @@ class Watched {
     bool stop() {
         const bool done = forwarder_->stop().ok();
         if (done)
-            for (const Port* port : forwarder_->ports()) shut(port->id());
+            for (const Port* port : forwarder_->ports())
+                shut(port->id());
         return done;
     }
     bool port_start(uint16_t id) {
@@ -94,7 +97,8 @@ class Watched {
     }
     Report halt() {
         Report report = forwarder_->halt();
-        for (const auto& [id, gates] : gates_) shut(id);
+        for (const auto& [id, gates] : gates_)
+            shut(id);
         return report;
     }
 
@@ -125,7 +129,8 @@ void expect_whole(const Report& report) {
 
 void empty(const Ring& ring) {
     void* m = nullptr;
-    while (rte_ring_dequeue(ring.get(), &m) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(m));
+    while (rte_ring_dequeue(ring.get(), &m) == 0)
+        rte_pktmbuf_free(static_cast<rte_mbuf*>(m));
 }
 
 class ForwarderChurn : public test::MbufTest {
@@ -136,7 +141,8 @@ class ForwarderChurn : public test::MbufTest {
     }
 };
 
-// ---- one stop at the worst moment -------------------------------------------------------------------
+// ---- one stop at the worst moment
+// -------------------------------------------------------------------
 
 // Known to fail when a port is stopped without waiting for the lanes, or when a lane turns without
 // having said so: the lane is inside the device when the command comes, and stays for a while. How
@@ -148,7 +154,8 @@ class AStopWaits : public ForwarderChurn,
     static int command_while_inside(Watched& f, uint16_t id, Turnstile& gate) {
         constexpr unsigned kStayUs = 30000;
         gate.hold = true;
-        while (!gate.staying) sched_yield();
+        while (!gate.staying)
+            sched_yield();
         std::jthread later([&gate] {
             usleep(kStayUs);
             gate.hold = false;
@@ -156,7 +163,8 @@ class AStopWaits : public ForwarderChurn,
         EXPECT_TRUE(((*f.operator->()).*GetParam())(id).ok());
         const int inside = gate.inside;
         later.join();
-        while (gate.inside != 0) sched_yield();
+        while (gate.inside != 0)
+            sched_yield();
         return inside;
     }
     void stop_by(Turnstile Gates::*path) {
@@ -176,8 +184,12 @@ class AStopWaits : public ForwarderChurn,
     }
 };
 
-TEST_P(AStopWaits, UntilNobodyReceivesFromTheDevice) { stop_by(&Gates::rx); }
-TEST_P(AStopWaits, UntilNobodySendsToTheDevice) { stop_by(&Gates::tx); }
+TEST_P(AStopWaits, UntilNobodyReceivesFromTheDevice) {
+    stop_by(&Gates::rx);
+}
+TEST_P(AStopWaits, UntilNobodySendsToTheDevice) {
+    stop_by(&Gates::tx);
+}
 
 INSTANTIATE_TEST_SUITE_P(Commands, AStopWaits,
                          ::testing::Values(&Forwarder::port_stop, &Forwarder::port_close,
@@ -192,7 +204,8 @@ TEST_F(ForwarderChurn, AStopFreesWhatAGeneratorCouldNotSend) {
     Watched f(settings);
     ASSERT_TRUE(f);
     ASSERT_TRUE(f.start(0));
-    while (rte_ring_full(out.get()) == 0) usleep(100);
+    while (rte_ring_full(out.get()) == 0)
+        usleep(100);
     ASSERT_TRUE(f.stop());
     EXPECT_GT(f->report().streams[0].drops[static_cast<size_t>(Drop::drained)], 0u);
     empty(out);
@@ -209,14 +222,16 @@ TEST_F(ForwarderChurn, AStopDoesNotWaitForOtherPeoplesPackets) {
     Watched f(settings);
     ASSERT_TRUE(f);
     ASSERT_TRUE(f.start(0));
-    while (rte_ring_full(out.get()) == 0) usleep(100);
+    while (rte_ring_full(out.get()) == 0)
+        usleep(100);
     ASSERT_TRUE(f.stop());
     EXPECT_GT(f->report().all.rx_packets, 0u);
     empty(out);
     expect_whole(f.halt());
 }
 
-// ---- rounds ------------------------------------------------------------------------------------------
+// ---- rounds
+// ------------------------------------------------------------------------------------------
 
 struct Sums {
     uint64_t rounds = 0, commands = 0, done = 0, halted_running = 0, packets = 0, closed = 0;
@@ -229,8 +244,10 @@ class Round {
     Round(uint64_t seed, Sums& sums) : random_(seed), sums_(sums) {}
 
     void rings() {
-        for (uint64_t n = 1 + random_() % 3; n > 0; --n) add_loop();
-        for (uint64_t n = random_() % 2; n > 0; --n) devices_.push_back(test::fresh_name("net_null_churn"));
+        for (uint64_t n = 1 + random_() % 3; n > 0; --n)
+            add_loop();
+        for (uint64_t n = random_() % 2; n > 0; --n)
+            devices_.push_back(test::fresh_name("net_null_churn"));
         live();
     }
     void vhost() {
@@ -261,8 +278,8 @@ class Round {
     // any_mode - seldom seqgen: its stop waits for the packets under way, and some never come back.
     const char* any_mode() {
         if (random_() % 32 == 0) return "seqgen";
-        constexpr const char* kModes[] = {"io",     "mac",    "macswap", "rxonly",  "txonly", "5tswap",
-                                          "csum",   "icmpecho", "flowgen", "tee"};
+        constexpr const char* kModes[] = {"io",     "mac",  "macswap",  "rxonly",  "txonly",
+                                          "5tswap", "csum", "icmpecho", "flowgen", "tee"};
         return kModes[random_() % std::size(kModes)];
     }
     uint16_t any_port(Watched& f) {
@@ -287,14 +304,22 @@ class Round {
     // command - most may be refused: the port is stopped already, or gone. None may do harm.
     bool command(Watched& f) {
         switch (random_() % 20) {
-            case 0: case 1: case 2: return f.start(0);
+            case 0:
+            case 1:
+            case 2: return f.start(0);
             case 3: return f.start(1 + static_cast<uint32_t>(random_() % 3));
             case 4: return f.stop();
-            case 5: case 6: case 7: return f.take_away(&Forwarder::port_stop, any_port(f));
-            case 8: case 9: case 10: case 11: return f.port_start(any_port(f));
+            case 5:
+            case 6:
+            case 7: return f.take_away(&Forwarder::port_stop, any_port(f));
+            case 8:
+            case 9:
+            case 10:
+            case 11: return f.port_start(any_port(f));
             case 12: return f.take_away(&Forwarder::port_close, any_port(f));
             case 13: return f.take_away(&Forwarder::port_detach, any_port(f));
-            case 14: case 15: return attach(f);
+            case 14:
+            case 15: return attach(f);
             case 16: return f->change([&](Settings& s) { s.mode = any_mode(); }).ok();
             case 17: f->poll(); return true;
             case 18: f->clear_stats(); return true;
@@ -325,13 +350,17 @@ class Round {
         expect_whole(report);
         EXPECT_EQ(f.trespasses(), 0u) << "somebody was inside a device that was not open";
         for (const Ring& ring : loops_)
-            EXPECT_EQ(rte_ring_count(ring.get()), 0u) << "a stopped port's packets are still in its ring";
+            EXPECT_EQ(rte_ring_count(ring.get()), 0u)
+                << "a stopped port's packets are still in its ring";
         sums_.packets += report.all.rx_packets + report.all.tx_packets;
         sums_.closed += report.all.tx_closed;
-        for (const std::string& device : devices_) unplug(device.substr(0, device.find(',')));
+        for (const std::string& device : devices_)
+            unplug(device.substr(0, device.find(',')));
     }
     // unplug - what was not detached; the forwarder has closed it.
-    static void unplug(const std::string& name) { static_cast<void>(rte_eal_hotplug_remove("vdev", name.c_str())); }
+    static void unplug(const std::string& name) {
+        static_cast<void>(rte_eal_hotplug_remove("vdev", name.c_str()));
+    }
 
     std::mt19937_64 random_;
     Sums& sums_;
@@ -349,16 +378,22 @@ class Churn : public ForwarderChurn {
             (round.*life)();
             EXPECT_FALSE(HasFailure()) << "in round " << i;
         }
-        fmt::print("{} rounds, {} commands ({} done), {} halted while running, {} packets, {} met a closed port\n",
-                   sums.rounds, sums.commands, sums.done, sums.halted_running, sums.packets, sums.closed);
+        fmt::print(
+            "{} rounds, {} commands ({} done), {} halted while running, {} packets, {} met a "
+            "closed port\n",
+            sums.rounds, sums.commands, sums.done, sums.halted_running, sums.packets, sums.closed);
         if (n < 100 || HasFailure()) return;
         EXPECT_GT(sums.packets, 0u) << "no load: the test proved nothing";
         EXPECT_GT(sums.halted_running, 0u);
     }
 };
 
-TEST_F(Churn, AHaltAtAnyMomentOverRingsLeavesNothingBehind) { run(rounds(300), &Round::rings); }
-TEST_F(Churn, AHaltAtAnyMomentOverAVhostLinkLeavesNothingBehind) { run(rounds(8), &Round::vhost); }
+TEST_F(Churn, AHaltAtAnyMomentOverRingsLeavesNothingBehind) {
+    run(rounds(300), &Round::rings);
+}
+TEST_F(Churn, AHaltAtAnyMomentOverAVhostLinkLeavesNothingBehind) {
+    run(rounds(8), &Round::vhost);
+}
 
 }  // namespace
 }  // namespace umbuf::fwd
