@@ -85,9 +85,7 @@ class Kill(case.SystemTest):
         way = self.random.choice(("quit", signal.SIGINT, signal.SIGTERM))
         if way == "quit":
             self.forwarder.type("quit")
-        else:
-            self.forwarder.send(way)
-        status = self.forwarder.wait()
+        status = self.forwarder.wait() if way == "quit" else self.forwarder.stop(way)
         if status == -signal.SIGABRT and self.EAL_PANICS in self.forwarder.output():
             self.count["panics of EAL after the end"] += 1
         else:
