@@ -74,19 +74,15 @@ def one_command(name, argv):
 
 # ---- the steps
 
-def floors(names):
-    script = ROOT / "scripts" / "check-floors"
-    if not script.exists() or not wanted("floors", names):
-        return Tally()
-    return one_command("floors", [script])
-
-
-def man_pages(names):
+def checks(names):
+    """Small scripts that look at the sources; each is one test."""
     total = Tally()
-    for page in sorted((ROOT / "docs" / "man").glob("*.[1-9]")):
-        name = f"man {page.name}"
+    for name, argv in (
+            ("floors", [ROOT / "scripts" / "check-floors"]),
+            ("floors test", ["/usr/bin/python3", "-B", ROOT / "tests" / "tools" / "check_floors_test.py"]),
+            ("man pages", [ROOT / "scripts" / "check-man"])):
         if wanted(name, names):
-            total += one_command(name, ["mandoc", "-T", "lint", "-W", "warning", page])
+            total += one_command(name, argv)
     return total
 
 
@@ -198,7 +194,7 @@ def main():
     names = parser.parse_args().names
     LOGS.mkdir(parents=True, exist_ok=True)
     total = Tally()
-    for step in (floors, man_pages, unit_tests, models_and_mutants, system_tests):
+    for step in (checks, unit_tests, models_and_mutants, system_tests):
         total += step(names)
     if total == Tally():
         print(f"scripts/test: no test has {' or '.join(names)} in its name", file=sys.stderr)
