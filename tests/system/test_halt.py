@@ -111,9 +111,15 @@ class Halt(case.SystemTest):
             self.under_load()
         self.halt(self.forwarder)
 
+    def turn_port(self, what, doing):
+        """port stop, port start: the line behind the announcement tells whether it was done."""
+        answer = self.forwarder.ask(f"port {what} 0", rf"^{doing} ports\.\.\.\n(.+)\n")[1]
+        self.assertEqual(answer, "Done", self.forwarder.last_words())
+
     def test_ports_stopped_and_started_under_load_keep_their_packets(self):
         self.start_vhost()
         for _ in range(5):
-            self.forwarder.ask("port stop 0", r"umfwd> |Done")
-            self.forwarder.ask("port start 0", r"umfwd> |Done")
+            self.turn_port("stop", "Stopping")
+            self.turn_port("start", "Starting")
+            self.under_load()
         self.halt(self.forwarder)
