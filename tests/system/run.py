@@ -68,7 +68,7 @@ class Lines(unittest.TestResult):
               + (f"  ({text})" if word == "skip" else ""), flush=True)
         if word == "FAIL":
             print("".join(f"     {line}\n" for line in text.splitlines()), end="")
-            print(f"     logs: {case.LOGS / test.id()}", flush=True)
+            print(f"     SEED={case.SEED}, logs: {case.LOGS / test.id()}", flush=True)
 
 
 def main():
@@ -88,7 +88,7 @@ def main():
     # Pages for two processes at a time, for as long as the tests run.
     with lab.Hugepages(2 * 128) if tests else lab.Hugepages(0):
         if tests:
-            print(f"seed {case.SEED} (SEED=n repeats a run)", flush=True)
+            print(f"SEED={case.SEED}", flush=True)
         unittest.TestSuite(tests).run(result)
     tally = result.tally
     if options.tally:
