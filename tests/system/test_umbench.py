@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# test_umbench.py - umbench forward measures both programs on every device; how fast is not asked.
+import json
+import math
+import re
+
+import case
+import lab
+
+VDEVS, MODES = ("null", "ring", "virtio"), ("io", "mac")
+ASKED = ["--pairs", "1", "--seconds", "0.2", "--vdev", ",".join(VDEVS), "--mode", ",".join(MODES)]
+KEYS = {"vdev", "mode", "umfwd_mpps", "testpmd_mpps", "ratio"}
+
+
+class Umbench(case.SystemTest):
+    def forward(self, *arguments, testpmd=lab.TESTPMD):
+        bench = self.lab.program("umbench", [
+            lab.BUILD / "app" / "umbench", "forward", "--umfwd", lab.UMFWD, "--testpmd", testpmd,
+            *arguments])
+        return bench.wait(), bench
+
+    def test_each_device_and_mode_has_its_row_in_the_table_and_in_the_json(self):
+        report = self.logs / "forward.json"
+        status, bench = self.forward(*ASKED, "--json", report)
+        self.assertEqual(status, 0, bench.last_words())
+        rows = json.loads(report.read_text())
+        wanted = [(vdev, mode) for vdev in VDEVS for mode in MODES]
+        self.assertEqual([(row["vdev"], row["mode"]) for row in rows], wanted)
+        for row in rows:
+            self.assertLessEqual(KEYS, set(row))
+            for key in KEYS - {"vdev", "mode"}:
+                self.assertTrue(math.isfinite(row[key]) and row[key] > 0, f"{key} of {row}")
+            # One pair: the median is the only ratio there is.
+            self.assertAlmostEqual(row["ratio"] * row["testpmd_mpps"] / row["umfwd_mpps"], 1, 2)
+        self.assertEqual(self.table(bench.output()), wanted)
+
+    @staticmethod
+    def table(text):
+        """The (vdev, mode) of each row in which both rates and the ratio are more than 0."""
+        rows = re.findall(r"^ *(\w+) +(\w+) +([\d.]+) +([\d.]+) +([\d.]+)\b.*$", text, re.MULTILINE)
+        return [(vdev, mode) for vdev, mode, *numbers in rows if all(float(n) > 0 for n in numbers)]
+
+    def test_a_program_that_is_missing_is_named(self):
+        status, bench = self.forward("--pairs", "1", testpmd="/nowhere/testpmd")
+        self.assertEqual(status, 1, bench.last_words())
+        self.assertIn("/nowhere/testpmd", bench.output())
