@@ -16,7 +16,6 @@
 #include "app/umfwd/forwarder.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include <fmt/format.h>
@@ -105,16 +104,6 @@ void freeze(std::vector<PortForward>& ports, const std::vector<PortForward>& fro
             port.gone = gone;
             port.nic = nic;
         }
-}
-
-void add(SeqReport& sum, const SeqReport& one) {
-    sum.used |= one.used;
-    sum.sent += one.sent;
-    sum.received += one.received;
-    sum.corrupt += one.corrupt;
-    sum.duplicate += one.duplicate;
-    sum.reordered += one.reordered;
-    sum.lost += one.lost;
 }
 
 // send_bursts - tx_first: what mode txonly sends, n times. The lanes are at the gate, so the queue and

@@ -3,6 +3,7 @@
 #include "app/umfwd/report.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -41,6 +42,42 @@ uint64_t surplus(const std::vector<StreamReport>& streams) {
     return n;
 }
 
+// ---- the lists of counters ----------------------------------------------------------------------
+
+template <class T>
+struct Count {
+    const char* name;
+    uint64_t T::*field;
+};
+
+#define X(id) {#id, &PortNic::id},
+constexpr Count<PortNic> kNicCounts[] = {UM_NIC_COUNTS(X)};
+#undef X
+#define X(id) {#id, &PortForward::id},
+constexpr Count<PortForward> kPortCounts[] = {UM_PORT_COUNTS(X)};
+#undef X
+#define X(id) {#id, &SeqReport::id},
+constexpr Count<SeqReport> kSeqCounts[] = {UM_SEQ_COUNTS(X)};
+#undef X
+constexpr Count<FaultCounts> kFaultCounts[] = {
+    {"drop", &FaultCounts::drop},           {"duplicate", &FaultCounts::duplicate},
+    {"reorder", &FaultCounts::reorder},     {"corrupt", &FaultCounts::corrupt},
+    {"short_tx", &FaultCounts::short_tx},   {"no_mbuf", &FaultCounts::no_mbuf},
+    {"flap", &FaultCounts::flap},
+};
+static_assert(std::size(kFaultCounts) * sizeof(uint64_t) == sizeof(FaultCounts),
+              "a fault is not in the list");
+
+template <class T, size_t N>
+void add_counts(const Count<T> (&list)[N], T& sum, const T& one) {
+    for (const auto& count : list) sum.*count.field += one.*count.field;
+}
+
+template <class T, size_t N>
+void sub_counts(const Count<T> (&list)[N], T& now, const T& base) {
+    for (const auto& count : list) now.*count.field = minus(now.*count.field, base.*count.field);
+}
+
 // ---- sums ---------------------------------------------------------------------------------------
 
 PortForward* port_of(Report& report, uint16_t id) {
@@ -75,34 +112,9 @@ void add_streams(Report& report) {
 }
 
 void accumulate(PortForward& sum, const PortForward& port) {
-    sum.rx_packets += port.rx_packets;
-    sum.rx_dropped += port.rx_dropped;
-    sum.rx_total += port.rx_total;
-    sum.tx_packets += port.tx_packets;
-    sum.tx_dropped += port.tx_dropped;
-    sum.tx_total += port.tx_total;
-    sum.rx_error += port.rx_error;
-    sum.rx_nombufs += port.rx_nombufs;
-    sum.bad_ip_csum += port.bad_ip_csum;
-    sum.bad_l4_csum += port.bad_l4_csum;
-    sum.tx_closed += port.tx_closed;
-    sum.tx_chain += port.tx_chain;
-    sum.flushed += port.flushed;
-    sum.faults.drop += port.faults.drop;
-    sum.faults.duplicate += port.faults.duplicate;
-    sum.faults.reorder += port.faults.reorder;
-    sum.faults.corrupt += port.faults.corrupt;
-    sum.faults.short_tx += port.faults.short_tx;
-    sum.faults.no_mbuf += port.faults.no_mbuf;
-    sum.faults.flap += port.faults.flap;
-    sum.nic.rx_packets += port.nic.rx_packets;
-    sum.nic.rx_missed += port.nic.rx_missed;
-    sum.nic.rx_bytes += port.nic.rx_bytes;
-    sum.nic.rx_errors += port.nic.rx_errors;
-    sum.nic.rx_nombuf += port.nic.rx_nombuf;
-    sum.nic.tx_packets += port.nic.tx_packets;
-    sum.nic.tx_errors += port.nic.tx_errors;
-    sum.nic.tx_bytes += port.nic.tx_bytes;
+    add_counts(kPortCounts, sum, port);
+    add_counts(kFaultCounts, sum.faults, port.faults);
+    add_counts(kNicCounts, sum.nic, port.nic);
 }
 
 // merge_gone - a port that was detached speaks through the one that has its number now.
@@ -242,24 +254,18 @@ std::string verdict_text(const Report& report) {
 
 using Json = nlohmann::ordered_json;
 
-Json json_of(const PortNic& nic) {
-    return {{"rx_packets", nic.rx_packets}, {"rx_missed", nic.rx_missed}, {"rx_bytes", nic.rx_bytes},
-            {"rx_errors", nic.rx_errors},   {"rx_nombuf", nic.rx_nombuf}, {"tx_packets", nic.tx_packets},
-            {"tx_errors", nic.tx_errors},   {"tx_bytes", nic.tx_bytes}};
-}
-
-Json json_of(const FaultCounts& f) {
-    return {{"drop", f.drop},       {"duplicate", f.duplicate}, {"reorder", f.reorder},
-            {"corrupt", f.corrupt}, {"short_tx", f.short_tx},   {"no_mbuf", f.no_mbuf},
-            {"flap", f.flap}};
+template <class T, size_t N>
+Json json_of(const Count<T> (&list)[N], const T& counts) {
+    Json json = Json::object();
+    for (const auto& count : list) json[count.name] = counts.*count.field;
+    return json;
 }
 
 Json json_of(const PortForward& p) {
-    return {{"rx_packets", p.rx_packets}, {"rx_dropped", p.rx_dropped}, {"rx_total", p.rx_total},
-            {"tx_packets", p.tx_packets}, {"tx_dropped", p.tx_dropped}, {"tx_total", p.tx_total},
-            {"rx_error", p.rx_error},     {"rx_nombufs", p.rx_nombufs}, {"bad_ip_csum", p.bad_ip_csum},
-            {"bad_l4_csum", p.bad_l4_csum}, {"tx_closed", p.tx_closed}, {"tx_chain", p.tx_chain},
-            {"flushed", p.flushed},       {"faults", json_of(p.faults)}, {"nic", json_of(p.nic)}};
+    Json json = json_of(kPortCounts, p);
+    json["faults"] = json_of(kFaultCounts, p.faults);
+    json["nic"] = json_of(kNicCounts, p.nic);
+    return json;
 }
 
 Json json_of(const StreamReport& s) {
@@ -295,7 +301,7 @@ Json list_of(const std::vector<T>& items) {
 Json ports_of(const Report& report) {
     Json list = Json::array();
     for (const PortForward& port : report.ports) {
-        Json one = {{"port", port.port}, {"forwards", port.forwards}};
+        Json one = {{"port", port.port}, {"gone", port.gone}, {"forwards", port.forwards}};
         one.update(json_of(port));
         list.push_back(std::move(one));
     }
@@ -303,6 +309,11 @@ Json ports_of(const Report& report) {
 }
 
 }  // namespace
+
+void add(SeqReport& sum, const SeqReport& one) {
+    sum.used |= one.used;
+    add_counts(kSeqCounts, sum, one);
+}
 
 void summarize(Report& report) {
     add_streams(report);
@@ -353,18 +364,8 @@ Report since(Report now, const Report& base) {
     for (PortForward& p : now.ports)
         for (const PortForward& b : base.ports) {
             if (p.generation != b.generation) continue;
-            sub(p.rx_dropped, b.rx_dropped);
-            sub(p.rx_error, b.rx_error);
-            sub(p.rx_nombufs, b.rx_nombufs);
-            sub(p.tx_closed, b.tx_closed);
-            sub(p.tx_chain, b.tx_chain);
-            sub(p.faults.drop, b.faults.drop);
-            sub(p.faults.duplicate, b.faults.duplicate);
-            sub(p.faults.reorder, b.faults.reorder);
-            sub(p.faults.corrupt, b.faults.corrupt);
-            sub(p.faults.short_tx, b.faults.short_tx);
-            sub(p.faults.no_mbuf, b.faults.no_mbuf);
-            sub(p.faults.flap, b.faults.flap);
+            sub_counts(kPortCounts, p, b);
+            sub_counts(kFaultCounts, p.faults, b.faults);
         }
     for (size_t i = 0; i < now.lcores.size() && i < base.lcores.size(); ++i) {
         sub(now.lcores[i].busy_cycles, base.lcores[i].busy_cycles);

@@ -27,27 +27,51 @@ struct StreamReport {
     std::vector<WayReport> tee;
 };
 
-struct PortNic {  // what the device itself counted: testpmd's "NIC statistics"
-    uint64_t rx_packets = 0, rx_missed = 0, rx_bytes = 0, rx_errors = 0, rx_nombuf = 0;
-    uint64_t tx_packets = 0, tx_errors = 0, tx_bytes = 0;
-};
+// Counters that are summed, compared with a base and printed one by one. Each list is written once:
+// it declares the fields, and report.cc walks it for everything else, so none can be forgotten.
+#define UM_NIC_COUNTS(X) \
+    X(rx_packets)        \
+    X(rx_missed)         \
+    X(rx_bytes)          \
+    X(rx_errors)         \
+    X(rx_nombuf)         \
+    X(tx_packets)        \
+    X(tx_errors)         \
+    X(tx_bytes)
 
-// testpmd's block "Forward statistics for port X".
 //      rx_total = rx_packets + rx_dropped      rx_dropped: the device had no descriptor (imissed)
 //      tx_total = tx_packets + tx_dropped      tx_dropped: queue full, port closed, not sendable
-struct PortForward {
+#define UM_PORT_COUNTS(X)                                                               \
+    X(rx_packets)                                                                       \
+    X(rx_dropped)                                                                       \
+    X(rx_total)                                                                         \
+    X(tx_packets)                                                                       \
+    X(tx_dropped)                                                                       \
+    X(tx_total)                                                                         \
+    X(rx_error)                                                                         \
+    X(rx_nombufs)                                                                       \
+    X(bad_ip_csum)                                                                      \
+    X(bad_l4_csum)                                                                      \
+    X(tx_closed) /* of tx_dropped: sent to the stopped port */                          \
+    X(tx_chain)  /* of tx_dropped: chains that the device cannot send */                \
+    X(flushed)   /* arrived while stopped, freed at the restart; in no other number */
+
+#define UM_SEQ_COUNTS(X) X(sent) X(received) X(corrupt) X(duplicate) X(reordered) X(lost)
+
+#define UM_COUNT_FIELD(field) uint64_t field = 0;
+
+struct PortNic {  // what the device itself counted: testpmd's "NIC statistics"
+    UM_NIC_COUNTS(UM_COUNT_FIELD)
+};
+
+struct PortForward {        // testpmd's block "Forward statistics for port X"
     uint16_t port = 0;
     uint32_t generation = 0;  // which device of this number: it may be detached and another attached
     bool gone = false;        // detached; listed while a stream still uses it
     bool forwards = false;    // a stream uses it; if not, only `nic` says anything
-    uint64_t rx_packets = 0, rx_dropped = 0, rx_total = 0;
-    uint64_t tx_packets = 0, tx_dropped = 0, tx_total = 0;
-    uint64_t rx_error = 0, rx_nombufs = 0, bad_ip_csum = 0, bad_l4_csum = 0;
-    uint64_t tx_closed = 0;  // of tx_dropped: sent to the stopped port
-    uint64_t tx_chain = 0;   // of tx_dropped: chains that the device cannot send
-    uint64_t flushed = 0;    // arrived while stopped, freed at the restart; in no other number
-    FaultCounts faults{};    // injected on purpose
-    PortNic nic;             // since the device was started or its counters were cleared
+    UM_PORT_COUNTS(UM_COUNT_FIELD)
+    FaultCounts faults{};     // injected on purpose
+    PortNic nic{};            // since the device was started or its counters were cleared
 };
 
 struct LcoreReport {
@@ -64,8 +88,9 @@ struct ZoneReport {
 
 struct SeqReport {  // mode seqgen: the sum over its streams
     bool used = false;
-    uint64_t sent = 0, received = 0, corrupt = 0, duplicate = 0, reordered = 0, lost = 0;
+    UM_SEQ_COUNTS(UM_COUNT_FIELD)
 };
+#undef UM_COUNT_FIELD
 
 struct Report {
     std::string mode;
@@ -89,6 +114,7 @@ struct Report {
     double cycles_per_packet = 0; // busy cycles / packets
 };
 
+void add(SeqReport& sum, const SeqReport& one);
 // summarize - fill in what follows from the rest: totals, the accumulated block, rates, conserved.
 void summarize(Report& report);
 // since - now, minus what had been counted at `base`, which has the same streams and lcores.

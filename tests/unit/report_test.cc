@@ -216,6 +216,7 @@ TEST(Report, ADetachedPortSpeaksThroughItsSuccessor) {
                {.port = 5, .generation = 4, .gone = true}};
     summarize(r);
     ASSERT_EQ(r.ports.size(), 2u) << "nobody uses port 5";
+    EXPECT_EQ(nlohmann::json::parse(to_json(r))["ports"][1]["gone"], false) << "the living one";
     EXPECT_EQ(r.ports[1].tx_packets, 100u);
     EXPECT_EQ(r.all.tx_closed, 40u);
 }
@@ -232,6 +233,42 @@ TEST(Report, LossInSeqgenIsExplainedByNamedDropsOnly) {
     const auto json = nlohmann::json::parse(to_json(r));
     EXPECT_EQ(json["sent"], 100);
     EXPECT_EQ(json["received"], 90);
+}
+
+// Sums, bases and JSON walk the same lists: a number in every field must come out of each of them.
+TEST(Report, NoCounterIsForgotten) {
+    const auto filled = [](uint64_t n) {
+        PortForward p;
+        p.generation = 1;
+        p.forwards = true;
+#define X(field) p.field = n;
+        UM_PORT_COUNTS(X)
+#undef X
+#define X(field) p.nic.field = n;
+        UM_NIC_COUNTS(X)
+#undef X
+        p.faults = {n, n, n, n, n, n, n};
+        return p;
+    };
+    Report now, base;
+    now.ports = {filled(7)};
+    base.ports = {filled(4)};
+    const Report r = since(now, base);
+#define X(field) EXPECT_EQ(r.ports[0].field, 3u) << #field;
+    UM_PORT_COUNTS(X)
+#undef X
+    EXPECT_EQ(r.ports[0].faults.flap, 3u);
+    EXPECT_EQ(r.ports[0].nic.tx_bytes, 7u) << "the device's own: since it was started";
+    const auto json = nlohmann::json::parse(to_json(r))["ports"][0];
+#define X(field) EXPECT_EQ(json[#field], 3) << #field;
+    UM_PORT_COUNTS(X)
+#undef X
+#define X(field) EXPECT_EQ(json["nic"][#field], 7) << #field;
+    UM_NIC_COUNTS(X)
+#undef X
+    for (const char* fault : {"drop", "duplicate", "reorder", "corrupt", "short_tx", "no_mbuf", "flap"})
+        EXPECT_EQ(json["faults"][fault], 3) << fault;
+    EXPECT_EQ(json["gone"], false);
 }
 
 TEST(CycleMeter, BusyAndIdleAddUpAtEveryMoment) {
