@@ -140,7 +140,8 @@ struct Forwarder::State {
     Plan plan;                       // of the streams
     std::vector<Placed> placed;      // kept after stop, for the report; gone at the next start
     std::set<uint16_t> unread;       // started ports that nobody reads since the last stop
-    Report base;                     // what had been counted when counting began
+    Report beginning;                // what had been counted when the streams began
+    Report base;                     // ... and when counting began: then, or at the last clearing
     std::vector<PortForward> frozen; // what the ports had counted when forwarding stopped
     Report last;                     // the final one
     SeqReport seq;                   // of the run that ended
@@ -249,7 +250,7 @@ void Forwarder::State::forget_streams() {
     ports->bury();  // H2
     plan = {};
     seq = {};
-    base = {};
+    base = beginning = {};
     frozen.clear();
     began = ended = 0;
 }
@@ -402,7 +403,7 @@ Status Forwarder::start(uint32_t tx_first) {
     if (Status status = s.place(std::move(plan).value()); !status) return status;
     report_nodes(s.placed);
     s.flush_unread();
-    s.base = s.raw();
+    s.base = s.beginning = s.raw();
     s.began = rte_rdtsc();
     if (Status status = s.lanes->launch(); !status) {
         for (Placed& p : s.placed)
@@ -499,7 +500,7 @@ Status Forwarder::change(const std::function<void(Settings&)>& edit) {
 Report Forwarder::report() const {
     const State& s = *state_;
     if (s.halted) return s.last;
-    Report report = since(s.raw(), s.base);
+    Report report = since(s.raw(), s.base, s.beginning);
     summarize(report);
     report.zones = s.buffers->report();
     return report;

@@ -372,8 +372,19 @@ Report since(Report now, const Report& base) {
         sub(now.lcores[i].idle_cycles, base.lcores[i].idle_cycles);
         sub(now.lcores[i].packets, base.lcores[i].packets);
     }
+    // Loss is what was sent and not seen: it may shrink, and is nothing then.
+    for (const auto& count : kSeqCounts)
+        now.seq.*count.field -= std::min(now.seq.*count.field, base.seq.*count.field);
     now.seconds = std::max(0.0, now.seconds - base.seconds);
     return now;
+}
+
+Report since(Report now, const Report& base, const Report& beginning) {
+    Report whole = since(now, beginning);
+    summarize(whole);
+    Report report = since(std::move(now), base);
+    if (whole.seq.used) report.unaccounted = lost_unaccounted(whole);
+    return report;
 }
 
 std::vector<std::pair<std::string, uint64_t>> drops_by_reason(const Report& report) {
@@ -393,6 +404,7 @@ std::vector<std::pair<std::string, uint64_t>> drops_by_reason(const Report& repo
 uint64_t lost_unaccounted(const Report& report) {
     if (report.sample) return 0;  // on their way is not lost
     if (!report.seq.used) return report.surplus.value_or(0);
+    if (report.unaccounted) return *report.unaccounted;
     uint64_t known = 0;
     for (const auto& [reason, n] : drops_by_reason(report))
         if (reason != name_of(Drop::tx_full) && reason != name_of(Drop::seq_done)) known += n;

@@ -109,6 +109,9 @@ struct Report {
     // By how many packets it is not. Judged from the streams' beginning: numbers that were cleared
     // under load begin in the middle of a burst.
     std::optional<uint64_t> surplus;
+    // unaccounted - mode seqgen: losses without a name, judged from the streams' beginning, too. A
+    // packet that died just before its number was missed would be on both sides of a clearing.
+    std::optional<uint64_t> unaccounted;
     std::vector<std::string> problems;  // what failed at halt, in sentences
     double mpps = 0;              // sent per second, in millions; received, if the mode sends none
     double cycles_per_packet = 0; // busy cycles / packets
@@ -119,6 +122,8 @@ void add(SeqReport& sum, const SeqReport& one);
 void summarize(Report& report);
 // since - now, minus what had been counted at `base`, which has the same streams and lcores.
 [[nodiscard]] Report since(Report now, const Report& base);
+// since - the same, where nothing is missing or lost was judged from `beginning` on.
+[[nodiscard]] Report since(Report now, const Report& base, const Report& beginning);
 
 // dropped - by reason, over all streams and ports; the reasons that ports count included.
 [[nodiscard]] std::vector<std::pair<std::string, uint64_t>> drops_by_reason(const Report& report);

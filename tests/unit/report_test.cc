@@ -235,6 +235,34 @@ TEST(Report, LossInSeqgenIsExplainedByNamedDropsOnly) {
     EXPECT_EQ(json["received"], 90);
 }
 
+TEST(Report, ClearingUnderLoadNeitherHidesNorInventsLossInSeqgen) {
+    const auto at = [](uint64_t sent, uint64_t lost, uint64_t missed) {
+        Report r;
+        r.seq = {.used = true, .sent = sent, .received = sent - lost, .corrupt = 0, .duplicate = 0,
+                 .reordered = 0, .lost = lost};
+        r.streams = {stream(0, 0, 0, 0)};
+        r.ports = {{.port = 0, .generation = 1, .rx_dropped = missed}};
+        return r;
+    };
+    const Report beginning = at(0, 0, 100);
+    const auto judged = [&](const Report& now, const Report& base) {
+        Report r = since(now, base, beginning);
+        summarize(r);
+        return r;
+    };
+    Report r = judged(at(1000, 10, 110), at(600, 8, 109));  // the 109th was missed before its number was
+    EXPECT_EQ(r.seq.sent, 400u);
+    EXPECT_EQ(r.seq.lost, 2u);
+    EXPECT_EQ(r.ports[0].rx_dropped, 1u);
+    EXPECT_EQ(lost_unaccounted(r), 0u);
+    r = judged(at(1000, 11, 110), at(600, 8, 107));  // as many drops as losses since, and yet
+    EXPECT_EQ(r.seq.lost, 3u);
+    EXPECT_EQ(r.ports[0].rx_dropped, 3u);
+    EXPECT_EQ(lost_unaccounted(r), 1u);
+    r = judged(at(1000, 5, 110), at(600, 8, 108));  // late packets came after all
+    EXPECT_EQ(r.seq.lost, 0u);
+}
+
 // Sums, bases and JSON walk the same lists: a number in every field must come out of each of them.
 TEST(Report, NoCounterIsForgotten) {
     const auto filled = [](uint64_t n) {
