@@ -16,6 +16,9 @@ namespace umbuf::fwd {
 
 namespace {
 
+// Ports that a prompt or a command file may attach, and that then share the pools.
+constexpr uint32_t kSparePorts = 2;
+
 int main_node() { return static_cast<int>(rte_lcore_to_socket_id(rte_get_main_lcore())); }
 
 std::vector<int> nodes_in_use(bool numa) {
@@ -84,6 +87,7 @@ ZoneInput Buffers::input(int node) const {
         if (node_of_port(port, settings_.numa) == node) ++in.rx_ports;
     }
     const bool fixed = !settings_.interactive && settings_.cmdline_files.empty();
+    in.spare_ports = fixed ? 0 : kSparePorts;
     in.lcores = fixed ? settings_.nb_cores + 1 : rte_lcore_count();
     in.jumbo = data_rooms(settings_).back() > kMCLBytes || settings_.mtu > kMCLBytes;
     in.rxq = settings_.rxq;

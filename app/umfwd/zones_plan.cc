@@ -12,12 +12,14 @@ namespace {
 
 // Descriptors of a queue whose driver chooses: the largest default among the drivers we know.
 constexpr uint32_t kDefaultDescriptors = 1024;
-// Ports that may be attached later and share the pools.
-constexpr uint32_t kSparePorts = 2;
 // A software port (net_ring, memif, vhost) holds packets in its ring besides the descriptors.
 constexpr uint32_t kSoftRing = 1024;
 
-uint64_t ports(const ZoneInput& in) { return uint64_t{in.ports} + kSparePorts; }
+uint64_t ports(const ZoneInput& in) { return uint64_t{in.ports} + in.spare_ports; }
+// queues - of the ports that are there, as many as were asked for; of those that may come, one.
+uint64_t queues(const ZoneInput& in, uint32_t there, uint16_t per_port) {
+    return uint64_t{there} * per_port + in.spare_ports;
+}
 uint64_t descriptors(uint16_t wanted) { return wanted == 0 ? kDefaultDescriptors : wanted; }
 
 // DPDK lets a cache grow to one and a half times its size before it gives elements back.
@@ -25,10 +27,10 @@ uint64_t caches(const ZoneInput& in) { return uint64_t{in.lcores} * (in.cache + 
 
 // What waits to be sent, on every port, whoever received or made it.
 Term transmit_rings(const ZoneInput& in) {
-    return {"transmit descriptors", ports(in) * in.txq * descriptors(in.txd)};
+    return {"transmit descriptors", queues(in, in.ports, in.txq) * descriptors(in.txd)};
 }
 Term soft_rings(const ZoneInput& in) {
-    return {"rings of software ports", ports(in) * in.txq * kSoftRing};
+    return {"rings of software ports", queues(in, in.ports, in.txq) * kSoftRing};
 }
 // A burst received and the burst that it becomes, on every lcore.
 Term in_hand(const ZoneInput& in) {
@@ -39,8 +41,7 @@ Term cached(const ZoneInput& in) { return {"caches of lcores", caches(in)}; }
 }  // namespace
 
 std::vector<Term> packet_terms(const ZoneInput& in) {
-    return {{"receive descriptors",
-             (uint64_t{in.rx_ports} + kSparePorts) * in.rxq * descriptors(in.rxd)},
+    return {{"receive descriptors", queues(in, in.rx_ports, in.rxq) * descriptors(in.rxd)},
             transmit_rings(in), soft_rings(in), in_hand(in), cached(in)};
 }
 

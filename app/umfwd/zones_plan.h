@@ -17,6 +17,7 @@ namespace umbuf::fwd {
 struct ZoneInput {  // what the sum is made from
     uint32_t ports = 0;         // there now, all nodes: each may hold what any other received
     uint32_t rx_ports = 0;      // of those, how many receive into this pool
+    uint32_t spare_ports = 0;   // that may be attached later; one queue each
     uint32_t lcores = 2;        // that may forward, and the main one: all keep caches
     bool jumbo = false;         // packets of more than one 2k cluster are expected
     uint16_t rxq = 1, txq = 1;  // per port

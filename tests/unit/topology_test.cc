@@ -109,7 +109,19 @@ TEST(ZonesPlan, APoolIsTheSumOfItsTerms) {
     EXPECT_EQ(sum(packet_terms(in)), n);
     const uint32_t before = sum(packet_terms(in));
     in.rxd = 1024;
-    EXPECT_EQ(sum(packet_terms(in)), before + 512 * (2 + 2)) << "two ports, and two that may come";
+    EXPECT_EQ(sum(packet_terms(in)), before + 512 * 2);
+}
+
+TEST(ZonesPlan, APortThatMayComeCountsWithOneQueue) {
+    ZoneInput in;
+    in.ports = in.rx_ports = 1;
+    in.rxq = in.txq = 4;
+    in.rxd = in.txd = 512;
+    const uint32_t fixed = sum(packet_terms(in));
+    in.spare_ports = 2;
+    EXPECT_EQ(sum(packet_terms(in)), fixed + 2 * (512 + 512 + 1024)) << "descriptors and a soft ring";
+    in.rxq = in.txq = 8;
+    EXPECT_EQ(sum(packet_terms(in)), fixed + 2 * (512 + 512 + 1024) + 4 * (512 + 512 + 1024));
 }
 
 TEST(ZonesPlan, TheSmallestRoomThatHoldsAFrameIsTaken) {
