@@ -179,11 +179,14 @@ Status run(const Settings& settings) {
 
 int main_with(int argc, char** argv) {
     const int own = own_arguments(argc, argv);
-    Result<ParsedArgs> parsed = parse_args(own == 0 ? argc : argc - own, argv + (own < argc ? own : 0));
+    if (Status status = check_eal_side(own, argv); !status) return complain(status.error());
+    Result<ParsedArgs> parsed = parse_args(argc - own, argv + own);  // without "--": none at all
     if (!parsed) return complain(parsed.error());
     if (parsed.value().exit_now) return 0;
     const Settings& settings = parsed.value().settings;
     if (settings.json_file == "-") say_on_standard_error();
+    for (const std::string& note : parsed.value().notes) say(note);
+    if (Status status = check_files(settings); !status) return complain(status.error());
     if (const Result<int> eal = eal_start(argc, argv); !eal) return complain(eal.error());
     Status status = run(settings);
     rte_eal_cleanup();

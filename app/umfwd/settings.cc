@@ -3,9 +3,12 @@
 #include "app/umfwd/settings.h"
 
 #include <arpa/inet.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
+#include <filesystem>
 #include <set>
 
 #include <CLI/CLI.hpp>
@@ -163,6 +166,7 @@ class Parser {
   public:
     Parser();
     Result<ParsedArgs> run(int argc, char** argv);
+    [[nodiscard]] bool knows(const std::string& option) const;
 
   private:
     using Take = std::function<void(const std::string&)>;
@@ -171,14 +175,17 @@ class Parser {
     void flag(const char* name, const std::function<void()>& set, const char* help);
     template <class T>
     void number(const char* name, T& field, uint64_t low, uint64_t high, const char* help);
+    void accepted(const char* name, const char* why, bool with_value = false);
     void running_options();
     void placing_options();
     void buffer_options();
     void generator_options();
+    void needless_options();
     [[nodiscard]] std::string unknown(const std::string& argument) const;
 
     CLI::App app_{"Forward packets between ports.", "umfwd [EAL options] --"};
     Settings settings_;
+    std::vector<std::string> notes_;
     bool nb_cores_given_ = false;
     bool modes_wanted_ = false;
 };
@@ -210,6 +217,17 @@ void Parser::number(const char* name, T& field, uint64_t low, uint64_t high, con
             field = static_cast<T>(number_in(name, text, low, high));
         },
         help);
+}
+
+// accepted - an option of testpmd that asks for what is done anyway. It is taken, and said so once.
+void Parser::accepted(const char* name, const char* why, bool with_value) {
+    const auto note = [this, name, why] {
+        const std::string line = fmt::format("{}: {}\n", name, why);
+        if (std::find(notes_.begin(), notes_.end(), line) == notes_.end()) notes_.push_back(line);
+    };
+    const std::string help = fmt::format("accepted; {}", why);
+    if (with_value) option(name, [note](const std::string&) { note(); }, help.c_str());
+    else flag(name, note, help.c_str());
 }
 
 void Parser::running_options() {
@@ -322,6 +340,15 @@ void Parser::generator_options() {
     number("--tx-count", s.tx_count, 1, UINT64_MAX, "packets that a generator stream makes");
 }
 
+void Parser::needless_options() {
+    accepted("--record-core-cycles", "cycles are always counted");
+    accepted("--record-burst-stats", "bursts are always counted");
+    accepted("--disable-link-check", "no start waits for a link");
+    accepted("--no-lsc-interrupt", "links are polled, too");
+    accepted("--no-mlockall", "memory is never locked as a whole");
+    accepted("--display-xstats", "'show port xstats' prints all of them", true);
+}
+
 Parser::Parser() {
     app_.set_version_flag("--version", "umfwd " UMBUF_VERSION);
     app_.allow_extras();  // So that the error is ours, and names the nearest option.
@@ -329,6 +356,7 @@ Parser::Parser() {
     placing_options();
     buffer_options();
     generator_options();
+    needless_options();
 }
 
 size_t edit_distance(const std::string& a, const std::string& b) {
@@ -346,6 +374,16 @@ size_t edit_distance(const std::string& a, const std::string& b) {
     return row.back();
 }
 
+bool Parser::knows(const std::string& option) const {
+    const auto is = [&option](const char* dashes, const std::vector<std::string>& names) {
+        return std::any_of(names.begin(), names.end(),
+                           [&](const std::string& name) { return option == dashes + name; });
+    };
+    for (const CLI::Option* known : app_.get_options())
+        if (is("--", known->get_lnames()) || is("-", known->get_snames())) return true;
+    return false;
+}
+
 std::string Parser::unknown(const std::string& argument) const {
     const std::string typed = argument.substr(0, argument.find('='));
     if (!typed.starts_with("-"))
@@ -360,17 +398,32 @@ std::string Parser::unknown(const std::string& argument) const {
     return fmt::format("unknown option {}; the nearest that there is: {} (all: --help)", typed, nearest);
 }
 
+Error wrong(std::string text) { return {EINVAL, std::move(text)}; }
+
+// check_tx_first - only about the command line: at the prompt another mode may follow, and "start"
+// has its own tx_first.
+Status check_tx_first(const Settings& s) {
+    if (s.tx_first == 0) return {};
+    if (!s.auto_start && (s.interactive || !s.cmdline_files.empty()))
+        return wrong("--tx-first: nothing starts by itself here; add --auto-start, or use the command "
+                     "'start tx_first'");
+    const Engine* engine = find_engine(s.mode);
+    if (engine->sources && s.cmdline_files.empty())
+        return wrong(fmt::format("--tx-first: mode {} makes its own packets; leave the option out", s.mode));
+    return {};
+}
+
 Result<ParsedArgs> Parser::run(int argc, char** argv) {
     try {
-        app_.parse(argc, argv);
+        if (argc > 0) app_.parse(argc, argv);  // CLI11 takes argv[0] for granted
     } catch (const Bad& problem) {
         return Error{EINVAL, problem.text};
     } catch (const CLI::CallForHelp&) {
         say(app_.help());
-        return ParsedArgs{settings_, true};
+        return ParsedArgs{settings_, true, {}};
     } catch (const CLI::CallForVersion& version) {
         say(fmt::format("{}\n", version.what()));
-        return ParsedArgs{settings_, true};
+        return ParsedArgs{settings_, true, {}};
     } catch (const CLI::ArgumentMismatch& problem) {
         const std::string text = problem.what();  // begins with the option's name
         return Error{EINVAL, fmt::format("{}: a value is missing, as in {}=...; see --help",
@@ -382,15 +435,14 @@ Result<ParsedArgs> Parser::run(int argc, char** argv) {
         return Error{EINVAL, unknown(rest.front())};
     if (modes_wanted_) {
         say(mode_help());
-        return ParsedArgs{settings_, true};
+        return ParsedArgs{settings_, true, {}};
     }
     if (!settings_.core_list.empty() && !nb_cores_given_)
         settings_.nb_cores = static_cast<uint32_t>(settings_.core_list.size());
     if (Status status = check(settings_); !status) return status.error();
-    return ParsedArgs{settings_, false};
+    if (Status status = check_tx_first(settings_); !status) return status.error();
+    return ParsedArgs{settings_, false, notes_};
 }
-
-Error wrong(std::string text) { return {EINVAL, std::move(text)}; }
 
 Status check_places(const Settings& s) {
     if (s.nb_cores < 1) return wrong("--nb-cores=0: at least one lcore must forward");
@@ -421,12 +473,57 @@ Status check_generator(const Settings& s) {
 
 Result<ParsedArgs> parse_args(int argc, char** argv) { return Parser().run(argc, argv); }
 
+Status check_eal_side(int argc, char** argv) {
+    const Parser ours;
+    for (int i = 1; i < argc; ++i) {
+        const std::string given = argv[i], name = given.substr(0, given.find('='));
+        const std::set<std::string> shared{"-a", "-h", "--help", "--version"};  // EAL's, or both's
+        if (!shared.contains(name) && ours.knows(name))
+            return wrong(fmt::format("{}: options of umfwd come after --, as in: umfwd -l 0,1 -- {}", given,
+                                     given));
+    }
+    return {};
+}
+
+namespace {
+
+Error unusable(const char* option, const std::string& file, const char* what, int error) {
+    return {error, fmt::format("{}={}: {}: {}", option, file, what, std::strerror(error))};
+}
+
+Status check_readable(const std::string& file) {
+    if (access(file.c_str(), R_OK) != 0)
+        return unusable("--cmdline-file", file, "cannot be read", errno);
+    std::error_code ignored;
+    if (std::filesystem::is_directory(file, ignored))
+        return unusable("--cmdline-file", file, "is no file of commands", EISDIR);
+    return {};
+}
+
+Status check_writable(const std::string& file) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(file, ignored))
+        return unusable("--json", file, "cannot be written", EISDIR);
+    const std::filesystem::path folder = std::filesystem::path(file).parent_path();
+    const std::string place =
+        std::filesystem::exists(file, ignored) ? file : folder.empty() ? "." : folder.string();
+    if (access(place.c_str(), W_OK) != 0)
+        return unusable("--json", file, "cannot be written", errno);
+    return {};
+}
+
+}  // namespace
+
+Status check_files(const Settings& s) {
+    for (const std::string& file : s.cmdline_files)
+        if (Status status = check_readable(file); !status) return status;
+    return s.json_file.empty() || s.json_file == "-" ? Status{} : check_writable(s.json_file);
+}
+
 Status check(const Settings& s) {
     const Engine* engine = find_engine(s.mode);
     if (engine == nullptr)
         return wrong(fmt::format("--forward-mode={}: expected one of {}", s.mode, mode_names()));
-    if (engine->sources && s.tx_first > 0)
-        return wrong(fmt::format("--tx-first: mode {} makes its own packets; leave the option out", s.mode));
     if (!s.faults.empty()) {
         const Result<FaultPlan> plan = FaultPlan::parse(s.faults);
         if (!plan) return wrong(fmt::format("--faults={}: {}", s.faults, plan.error().text));

@@ -61,11 +61,20 @@ struct Settings {
 struct ParsedArgs {
     Settings settings;
     bool exit_now = false;  // --help or --version was printed
+    std::vector<std::string> notes;  // for people: options of testpmd that change nothing here
 };
 
 // parse_args - the part of the command line after "--"; argv[0] is not looked at. Needs no EAL.
 // Error: which option, which value, what it can be.
 [[nodiscard]] Result<ParsedArgs> parse_args(int argc, char** argv);
+
+// check_eal_side - the part of the command line before "--", argv[0] not looked at: is there one of
+// our own options, which EAL would refuse without saying where it belongs?
+[[nodiscard]] Status check_eal_side(int argc, char** argv);
+
+// check_files - can the files that the settings name be read and written? Asked before anything
+// starts: a report that cannot be written is better known before the run than behind it.
+[[nodiscard]] Status check_files(const Settings& settings);
 
 // check - do the settings make sense together and with this engine table? Error: which, and why.
 [[nodiscard]] Status check(const Settings& settings);

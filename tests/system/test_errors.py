@@ -77,6 +77,24 @@ class Errors(case.SystemTest):
     def test_an_option_that_does_not_exist(self):
         self.refused("nonsense", ["net_null0"], ["--nonsense"])
 
+    def test_options_of_umfwd_in_front_of_the_dashes(self):
+        for stray in ("--forward-mode=io", "-i"):
+            with self.subTest(stray):
+                self.refused("options of umfwd come after --",
+                             eal=[*self.lab.eal(["net_null0"], huge=False), stray])
+
+    def test_no_dashes_at_all_is_no_crash(self):
+        for argv in (["-i"], ["--forward-mode=io"], self.lab.eal([], huge=False)):
+            with self.subTest(argv):
+                done = subprocess.run([lab.UMFWD, *argv], stdin=subprocess.DEVNULL,
+                                      capture_output=True, timeout=lab.PATIENCE_S)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertRegex(done.stderr, rb"umfwd: .*(come after --|no .*port)")
+
+    def test_files_that_cannot_be_used(self):
+        self.refused("json=/nonexistent", ["net_null0"], ["--json=/nonexistent/report.json"])
+        self.refused("cmdline-file=/nonexistent", ["net_null0"], ["--cmdline-file=/nonexistent"])
+
     def test_a_fault_that_does_not_exist(self):
         self.refused("banana", ["net_null0"], ["--faults=banana=1"])
 

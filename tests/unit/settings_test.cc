@@ -47,7 +47,7 @@ TEST(Settings, TestpmdsOptionsAreUnderstood) {
                              "--portlist=0,2-3", "--eth-peer=0,02:00:00:00:00:AA",
                              "--eth-peer=3,02:00:00:00:00:BB", "--txpkts=64,128",
                              "--tx-ip=10.0.0.1,10.0.0.2", "--tx-udp=5,6", "--max-pkt-len=9018",
-                             "--rss-udp", "--no-flush-rx", "--no-numa", "--tx-first"});
+                             "--rss-udp", "--no-flush-rx", "--no-numa", "--tx-first", "-a"});
     EXPECT_TRUE(s.interactive);
     EXPECT_EQ(s.mode, "macswap");
     EXPECT_EQ(s.nb_cores, 2u);
@@ -154,6 +154,72 @@ TEST(Settings, OptionsThatContradictEachOtherAreRefused) {
               std::string::npos);
     EXPECT_NE(refusal({"--corelist=1,2", "--nb-cores=3"}).find("names only 2 lcores"), std::string::npos);
     EXPECT_NE(refusal({"--portlist=0,1", "--nb-ports=3"}).find("names only 2 ports"), std::string::npos);
+}
+
+TEST(Settings, NoArgumentsAtAllAreNoArguments) {
+    const Result<ParsedArgs> parsed = parse_args(0, nullptr);
+    ASSERT_TRUE(parsed.ok()) << parsed.error().text;
+    EXPECT_FALSE(Result<ParsedArgs>(parsed).value().exit_now);
+}
+
+std::string eal_side(std::vector<std::string> args) {
+    args.insert(args.begin(), "umfwd");
+    std::vector<char*> argv;
+    for (std::string& arg : args) argv.push_back(arg.data());
+    return check_eal_side(static_cast<int>(argv.size()), argv.data()).error().text;
+}
+
+TEST(Settings, AnOptionOfOursBeforeTheDashesIsSentBehindThem) {
+    for (const std::string ours : {"--forward-mode=io", "-i", "--auto-start", "--seconds"}) {
+        EXPECT_NE(eal_side({"-l", "0,1", ours}).find("options of umfwd come after --"), std::string::npos)
+            << ours;
+        EXPECT_EQ(eal_side({"-l", "0,1", ours}).substr(0, ours.size()), ours);
+    }
+    EXPECT_EQ(eal_side({}), "");
+    EXPECT_EQ(eal_side({"-l", "0,1", "-a", "0000:00:04.0", "--no-huge", "--vdev=net_null0"}), "");
+}
+
+TEST(Settings, TxFirstIsRefusedWhereNothingStartsByItself) {
+    EXPECT_NE(refusal({"-i", "--tx-first"}).find("--auto-start"), std::string::npos);
+    EXPECT_NE(refusal({"--cmdline-file=x", "--tx-first"}).find("start tx_first"), std::string::npos);
+    EXPECT_EQ(good({"-i", "-a", "--tx-first"}).tx_first, 1u);
+    EXPECT_EQ(good({"--tx-first"}).tx_first, 1u);
+}
+
+TEST(Settings, TxFirstForbidsNoModeAtThePrompt) {
+    Settings s = good({"-i", "-a", "--tx-first"});
+    s.mode = "txonly";
+    EXPECT_TRUE(check(s).ok()) << check(s).error().text;
+}
+
+TEST(Settings, WhatTestpmdNeedsAndWeDoNotIsAcceptedWithOneNote) {
+    for (const char* option : {"--record-core-cycles", "--record-burst-stats", "--disable-link-check",
+                               "--no-lsc-interrupt", "--no-mlockall", "--display-xstats=a,b"}) {
+        Result<ParsedArgs> parsed = parse({option, option});
+        ASSERT_TRUE(parsed.ok()) << parsed.error().text;
+        ASSERT_EQ(parsed.value().notes.size(), 1u) << option;
+        EXPECT_EQ(parsed.value().notes[0].substr(0, 5), std::string(option).substr(0, 5));
+    }
+    EXPECT_TRUE(Result<ParsedArgs>(parse({"-i"})).value().notes.empty());
+}
+
+TEST(Settings, FilesThatCannotBeUsedAreNoticedBeforeTheStart) {
+    Settings s;
+    EXPECT_TRUE(check_files(s).ok());
+    s.json_file = "-";
+    EXPECT_TRUE(check_files(s).ok());
+    s.json_file = "/nonexistent/report.json";
+    EXPECT_EQ(check_files(s).error().text,
+              "--json=/nonexistent/report.json: cannot be written: No such file or directory");
+    s.json_file = "/tmp";
+    EXPECT_EQ(check_files(s).error().code, EISDIR);
+    s.json_file = "/tmp/umfwd-no-such-report.json";
+    EXPECT_TRUE(check_files(s).ok());
+    s.cmdline_files = {"/nonexistent/commands"};
+    EXPECT_EQ(check_files(s).error().text,
+              "--cmdline-file=/nonexistent/commands: cannot be read: No such file or directory");
+    s.cmdline_files = {"/tmp"};
+    EXPECT_EQ(check_files(s).error().code, EISDIR);
 }
 
 }  // namespace
