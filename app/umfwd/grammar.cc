@@ -22,6 +22,7 @@ struct TypeName {
 constexpr TypeName kTypes[] = {
     {"u16", ValueType::u16, "a number from 0 to 65535"},
     {"u16|all", ValueType::u16_or_all, "a number from 0 to 65535, or \"all\""},
+    {"count", ValueType::count, "a number from 1 to 65535"},
     {"u32", ValueType::u32, "a number from 0 to 4294967295"},
     {"u64", ValueType::u64, "a number from 0 to 2^64-1"},
     {"str", ValueType::str, "a word"},
@@ -126,6 +127,8 @@ bool value_fits(ValueType type, std::string_view typed) {
         case ValueType::u16: return number_of(typed, std::numeric_limits<uint16_t>::max(), n);
         case ValueType::u16_or_all:
             return typed == "all" || number_of(typed, std::numeric_limits<uint16_t>::max(), n);
+        case ValueType::count:
+            return number_of(typed, std::numeric_limits<uint16_t>::max(), n) && n > 0;
         case ValueType::u32: return number_of(typed, std::numeric_limits<uint32_t>::max(), n);
         case ValueType::u64: return number_of(typed, std::numeric_limits<uint64_t>::max(), n);
         case ValueType::mac: return rte_ether_unformat_addr(std::string(typed).c_str(), &mac) == 0;

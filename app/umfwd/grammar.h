@@ -3,7 +3,7 @@
 //
 //      set burst <n:u16>                    two words that stand for themselves, and a value
 //      port (start|stop) <port:u16|all>     one of two words, then a number or "all"
-//      start [tx_first [<n:u32>]]           the end may be left out, from the inside outwards
+//      start [tx_first [<n:count>]]         the end may be left out, from the inside outwards
 //
 // A line of the grammar unfolds into shapes without options: the last one above into three. Both
 // the parser and the sentences about what was typed wrong ask the same question, Word::fits().
@@ -17,7 +17,7 @@
 namespace umbuf::fwd {
 
 enum class WordKind : uint8_t { literal, choice, value };
-enum class ValueType : uint8_t { u16, u16_or_all, u32, u64, str, mac };
+enum class ValueType : uint8_t { u16, u16_or_all, count, u32, u64, str, mac };
 
 struct Word {
     WordKind kind = WordKind::literal;

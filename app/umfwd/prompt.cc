@@ -32,6 +32,7 @@ constexpr const char* kPrompt = "umfwd> ";
 constexpr size_t kMaxWords = 16;
 constexpr size_t kMaxLine = 64 * 1024;
 constexpr int kMaxDepth = 16;  // files that load files
+using Clock = std::chrono::steady_clock;
 constexpr auto kTick = std::chrono::milliseconds(100);
 
 // What the tokens leave behind: word i of the line, inside the line.
@@ -211,6 +212,9 @@ struct Prompt::Impl {
     Status status;        // of the last command that ran
     bool strict = false;  // in force for `load`
     int depth = 0;        // files open now
+    int stop_fd = -1;     // what lines of a file are interrupted by, and what runs between them
+    std::function<void()> tick;
+    Clock::time_point next_tick = Clock::now() + kTick;
 
     explicit Impl(Session& s) : session(s) {}
     ~Impl() { cmdline_free(parser); }
@@ -220,7 +224,9 @@ struct Prompt::Impl {
     [[nodiscard]] Status execute(const std::string& line);
     [[nodiscard]] Status run_file(const std::string& path);
     [[nodiscard]] Status run_lines(std::istream& lines, const std::string& path);
-    [[nodiscard]] Status read_input(Reader& reader, int stop_fd, const std::function<void()>& tick);
+    [[nodiscard]] Status read_input(Reader& reader);
+    void attend(int stop, std::function<void()> periodic);
+    void tick_when_due();
     [[nodiscard]] Error refusal(int why, const std::vector<std::string>& words) const;
     void print(const std::string& text) const {
         if (session.print) session.print(text);
@@ -271,7 +277,9 @@ Status Prompt::Impl::execute(const std::string& line) {
 Status Prompt::Impl::run_lines(std::istream& lines, const std::string& path) {
     std::string line;
     for (size_t number = 1; !session.quit && std::getline(lines, line); ++number) {
+        if (readable(stop_fd)) return {};  // it stays readable: whoever called us sees it, too
         const Status done = execute(line);
+        tick_when_due();
         if (done) continue;
         const Error error{done.error().code,
                           fmt::format("{}:{}: {}", path, number, done.error().text)};
@@ -302,9 +310,19 @@ Status Prompt::Impl::run_file(const std::string& path) {
     return done;
 }
 
-Status Prompt::Impl::read_input(Reader& reader, int stop_fd, const std::function<void()>& tick) {
-    using Clock = std::chrono::steady_clock;
-    auto next_tick = Clock::now() + kTick;
+void Prompt::Impl::attend(int stop, std::function<void()> periodic) {
+    stop_fd = stop;
+    tick = std::move(periodic);
+    next_tick = Clock::now() + kTick;
+}
+
+void Prompt::Impl::tick_when_due() {
+    if (Clock::now() < next_tick) return;
+    if (tick) tick();
+    next_tick = Clock::now() + kTick;
+}
+
+Status Prompt::Impl::read_input(Reader& reader) {
     while (!session.quit) {
         pollfd fds[2] = {{STDIN_FILENO, POLLIN, 0}, {stop_fd, POLLIN, 0}};
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(next_tick - Clock::now());
@@ -312,10 +330,7 @@ Status Prompt::Impl::read_input(Reader& reader, int stop_fd, const std::function
         if (events < 0 && errno != EINTR)
             return Error{errno, fmt::format("standard input: poll failed: {}", strerror(errno))};
         if (events > 0 && fds[1].revents != 0) return {};
-        if (Clock::now() >= next_tick) {
-            if (tick) tick();
-            next_tick = Clock::now() + kTick;
-        }
+        tick_when_due();
         if (events <= 0 || fds[0].revents == 0) continue;
         char bytes[1024];
         const ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
@@ -460,12 +475,15 @@ Status Prompt::execute(const std::string& line) {
     return impl_->execute(line);
 }
 
-Status Prompt::run_file(const std::string& path, bool strict) {
+Status Prompt::run_file(const std::string& path, bool strict, int stop_fd,
+                        std::function<void()> tick) {
+    impl_->attend(stop_fd, std::move(tick));
     impl_->strict = strict;
     return impl_->run_file(path);
 }
 
 Status Prompt::interact(int stop_fd, const std::function<void()>& tick, bool strict) {
+    impl_->attend(stop_fd, tick);
     if (isatty(STDIN_FILENO) == 1) {
         impl_->strict = false;  // a person who mistypes does not want to lose the forwarder
         const Terminal raw(STDIN_FILENO);
@@ -473,7 +491,7 @@ Status Prompt::interact(int stop_fd, const std::function<void()>& tick, bool str
             const Status done = impl_->execute(line);
             if (!done) impl_->complain(done.error());
         });
-        return impl_->read_input(reader, stop_fd, tick);
+        return impl_->read_input(reader);
     }
     impl_->strict = strict;
     PipeReader reader(impl_->session, stop_fd, [this](const std::string& line, size_t number) {
@@ -486,7 +504,7 @@ Status Prompt::interact(int stop_fd, const std::function<void()>& tick, bool str
         return Status(Error{done.error().code,
                             fmt::format("standard input, line {}: {}", number, done.error().text)});
     });
-    return impl_->read_input(reader, stop_fd, tick);
+    return impl_->read_input(reader);
 }
 
 }  // namespace umbuf::fwd

@@ -6,8 +6,8 @@
 //      {"set burst <n:u16>", "packets per burst, 1-512", &set_burst}
 //      {"port (start|stop) <port:u16|all>", "...", &port_start_stop}
 //
-// A word stands for itself; (a|b) is one of them; <name:type> is a value: u16, u32, u64, str, mac,
-// or u16|all; the end may be [optional words], also [one [inside the other]]. grammar.h reads it;
+// A word stands for itself; (a|b) is one of them; <name:type> is a value: u16, count (1 to
+// 65535), u32, u64, str, mac, or u16|all; the end may be [optional words], also [one [inside the other]]. grammar.h reads it;
 // the shapes become cmdline tokens once, so that completion, history and '?' come from the library.
 #pragma once
 #include <cstdint>
@@ -72,7 +72,9 @@ class Prompt {
     [[nodiscard]] Status execute(const std::string& line);
     // run_file - each line of a file; '#' starts a comment. strict: stop at the first error, which
     // is returned with file and line; else errors are printed and the rest runs (as testpmd does).
-    [[nodiscard]] Status run_file(const std::string& path, bool strict);
+    // Between two lines it looks at `stop_fd` and ticks, as interact() does; so does "load".
+    [[nodiscard]] Status run_file(const std::string& path, bool strict, int stop_fd = -1,
+                                  std::function<void()> tick = {});
     // interact - read commands from standard input until quit, end of input, or `stop_fd` is
     // readable (signals; -1: none). `tick` runs about ten times a second. On a terminal a failing
     // command is printed and the next one read; in a pipe, strict returns the first error.

@@ -120,6 +120,14 @@ TEST(GrammarTest, AnOptionUnfoldsFromTheInsideOutwards) {
     EXPECT_EQ(shapes_of("a").size(), 1u);
 }
 
+TEST(GrammarTest, ACountIsAtLeastOne) {
+    const Word count = shapes_of("<n:count>")[0][0];
+    EXPECT_TRUE(count.fits("1"));
+    EXPECT_TRUE(count.fits("65535"));
+    for (const char* bad : {"0", "0x0", "65536", "-1", "", "all"})
+        EXPECT_FALSE(count.fits(bad)) << bad;
+}
+
 TEST(GrammarTest, ANumberFitsUpToTheLastOfItsType) {
     const Word u16 = shapes_of("<n:u16>")[0][0];
     for (const char* good : {"0", "1", "65535", "0xffff", "007"})
@@ -295,6 +303,39 @@ TEST_F(PromptTest, AFileThatLoadsItselfEnds) {
 
 constexpr int kFailed = 3;  // what the child exits with when interact() returned an error
 constexpr int kWaitMs = 20'000;
+
+TEST_F(PromptTest, AStopBetweenTwoLinesEndsAFileAndTheFilesAroundIt) {
+    int stop[2];
+    ASSERT_EQ(pipe2(stop, O_CLOEXEC), 0);
+    const std::string inner = file("inner", "set burst 1\nset burst 2\n");
+    const std::string outer = file("outer", "load " + inner + "\nset burst 3\n");
+    session.print = [&](const std::string& text) {
+        output += text;
+        if (text == "burst 1\n") {
+            EXPECT_EQ(write(stop[1], "x", 1), 1);
+        }
+    };
+    EXPECT_TRUE(prompt.run_file(outer, true, stop[0]).ok());
+    EXPECT_EQ(output, "burst 1\n");
+    close(stop[0]);
+    close(stop[1]);
+}
+
+TEST_F(PromptTest, TheTickRunsBetweenTheLinesOfAFile) {
+    std::string lines;
+    for (int i = 0; i < 1000; ++i)
+        lines += "start\n";
+    session.print = [](const std::string&) { usleep(1000); };  // a second, if nothing ticks
+    int ticks = 0;
+    EXPECT_TRUE(prompt
+                    .run_file(file("long", lines), true, -1,
+                              [&] {
+                                  ++ticks;
+                                  session.quit = true;
+                              })
+                    .ok());
+    EXPECT_EQ(ticks, 1);
+}
 
 // spawn - a process that runs the prompt on these descriptors as its standard input and output.
 pid_t spawn(int in, int out, bool strict, int stop_fd = -1,
