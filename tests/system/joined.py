@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # joined.py - two namespaces with umfwd between them: what the kernel's programs do across it.
 import json
+import os
 
 import case
 import lab
@@ -9,7 +10,30 @@ ADDRESS_A, ADDRESS_B = "10.9.0.1", "10.9.0.2"
 
 
 class Joined(case.SystemTest):
-    """A test sets a, b and forwarder, then uses what is here."""
+    """A test sets a, b and forwarder, or calls join_by_veth(), then uses what is here."""
+
+    def join_by_veth(self, mtu=1500):
+        """Both namespaces and umfwd between them, forwarding.
+
+             namespace a                 umfwd                  namespace b
+             10.9.0.1  a1 ---- a0  af_packet | af_packet  b0 ---- b1  10.9.0.2
+        """
+        tag = f"um{os.getpid()}"
+        ends = {}
+        for side, address in (("a", ADDRESS_A), ("b", ADDRESS_B)):
+            ends[side] = self.lab.namespace(side)
+            self.lab.veth(f"{tag}{side}0", f"{tag}{side}1", mtu)
+            ends[side].adopt(f"{tag}{side}1", f"{address}/24", mtu)
+            ends[side].interface = f"{tag}{side}1"
+        # A frame of the ring holds the packet and the kernel's header; a block holds whole frames.
+        frame, block = (2048, 4096) if mtu <= 1500 else (9216, 36864)
+        vdevs = [f"net_af_packet{i},iface={tag}{side}0,framesz={frame},blocksz={block},framecnt=512"
+                 for i, side in enumerate("ab")]
+        sizes = [] if mtu <= 1500 else [f"--mbuf-size={frame + 128}"]
+        self.forwarder = self.umfwd(
+            "umfwd", vdevs, ["--forward-mode=io", "--auto-start", "--total-num-mbufs=4096", *sizes])
+        self.a, self.b = ends["a"], ends["b"]
+        self.wait_until_joined()
 
     def wait_until_joined(self):
         lab.until(lambda: "1 received" in self.a.run("ping", "-c1", "-W1", ADDRESS_B, check=False),

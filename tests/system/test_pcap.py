@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_pcap.py - a capture in, a capture out, byte for byte, over net_pcap.
-import os
-
 import case
 import frames
+import joined
 import lab
 
 
-class Pcap(case.SystemTest):
+class Pcap(joined.Joined):
     def through(self, sent, mode, arrive=None):
         """Send frames through umfwd in a mode; the frames that came out and the report."""
         source, sink = self.logs / "in.pcap", self.logs / "out.pcap"
@@ -52,34 +51,25 @@ class Pcap(case.SystemTest):
         self.assert_same(got, many)
 
     @case.needs_root
-    def test_a_capture_of_real_traffic_passes_unchanged(self):
+    def test_a_capture_from_the_joined_namespaces_passes_unchanged(self):
         capture = self.capture()
         captured = lab.read_pcap(capture)
         self.assertGreater(len(captured), 100)
+        self.assertEqual(max(map(len, captured)), 9014)
         for mode, change in (("io", bytes), ("macswap", frames.swapped)):
             got, _ = self.through_files(capture, self.logs / f"out-{mode}.pcap", mode, len(captured))
             self.assert_same(got, [change(f) for f in captured])
 
     def capture(self):
-        """tcpdump's record of a ping and a file copy over a veth, with jumbo frames."""
-        a, b = self.lab.namespace("a"), self.lab.namespace("b")
-        names = [f"um{os.getpid()}c{side}" for side in "ab"]
-        self.lab.veth(*names)
-        for space, name, address in ((a, names[0], "10.9.0.1"), (b, names[1], "10.9.0.2")):
-            space.adopt(name, f"{address}/24", mtu=9000)
+        """tcpdump's record of pings and a file copy between namespaces that umfwd joins."""
+        self.join_by_veth(mtu=9000)
         path = self.logs / "capture.pcap"
-        tcpdump = self.lab.program("tcpdump", a.command(
-            "tcpdump", "-i", names[0], "-s", "0", "-U", "-Z", "root", "-w", str(path)))
+        tcpdump = self.lab.program("tcpdump", self.a.command(
+            "tcpdump", "-i", self.a.interface, "-s", "0", "-U", "-Z", "root", "-w", str(path)))
         tcpdump.wait_for("listening on")
-        lab.until(lambda: "1 received" in a.run("ping", "-c1", "-W1", "10.9.0.2", check=False),
-                  "the first ping")
-        a.run("ping", "-c20", "-i0.01", "-s", "1400", "10.9.0.2")
-        served = self.lab.dir / "served"
-        served.mkdir()
-        (served / "file").write_bytes(self.random.randbytes(1 << 20))
-        server = self.lab.program("http-server", b.command(
-            "/usr/bin/python3", "-u", "-m", "http.server", "--bind", "10.9.0.2", "8000"), cwd=served)
-        server.wait_for("Serving HTTP")
-        a.run("curl", "-sS", "--fail", "-o", "/dev/null", "http://10.9.0.2:8000/file")
+        self.ping(size=1400)
+        self.ping(size=8972)
+        self.copy_file(megabytes=1)
         self.assertEqual(tcpdump.stop(), 0, tcpdump.last_words())
+        self.end()
         return path
