@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 #include <rte_cycles.h>
@@ -127,26 +128,45 @@ Status send_bursts(Stream& stream, uint32_t n) {
     return {};
 }
 
+// report_nodes - who will reach across nodes: one line per port and lcore that do not match.
+void report_nodes(const std::vector<Placed>& placed) {
+    std::set<std::string> lines;
+    for (const Placed& p : placed)
+        for (const Port* port : {p.stream->rx_port, p.stream->tx_port}) {
+            const int node = static_cast<int>(rte_lcore_to_socket_id(p.lcore));
+            if (port->socket() != node)
+                lines.insert(fmt::format("Warning: port {} is on NUMA node {}, lcore {} that serves it on "
+                                         "node {}: each packet crosses.\n",
+                                         port->id(), port->socket(), p.lcore, node));
+        }
+    for (const std::string& line : lines) say(line);
+}
+
 }  // namespace
 
-struct Forwarder::State {
+// A run: streams, the lanes that turn them, and what they counted. Kept after stop, for the report,
+// until the next run has begun.
+struct Run {
+    const Engine* engine = nullptr;
+    Plan plan;
+    std::unique_ptr<Lanes> lanes;    // never null
+    std::vector<Placed> placed;
+    Report beginning;                // what had been counted when the streams began
+    Report base;                     // ... and when counting began: then, or at the last clearing
+    std::vector<PortForward> frozen; // what the ports had counted when forwarding stopped
+    SeqReport seq;                   // of the run that ended
+    uint64_t began = 0, ended = 0;   // TSC
+};
+
+struct Forwarder::State : Run {
     explicit State(const Settings& wanted) : settings(wanted) {}
 
     Settings settings;
     std::unique_ptr<Buffers> buffers;
     std::unique_ptr<PortSet> ports;
-    std::unique_ptr<Lanes> lanes;
-    const Engine* engine = nullptr;  // of the streams
-    Plan plan;                       // of the streams
-    std::vector<Placed> placed;      // kept after stop, for the report; gone at the next start
     std::set<uint16_t> unread;       // started ports that nobody reads since the last stop
-    Report beginning;                // what had been counted when the streams began
-    Report base;                     // ... and when counting began: then, or at the last clearing
-    std::vector<PortForward> frozen; // what the ports had counted when forwarding stopped
     Report last;                     // the final one
-    SeqReport seq;                   // of the run that ended
     bool running = false, halted = false;
-    uint64_t began = 0, ended = 0;   // TSC
 
     [[nodiscard]] Port::Quiesce quiesce() const {
         return [this] { lanes->quiesce(); };
@@ -154,9 +174,11 @@ struct Forwarder::State {
     [[nodiscard]] bool uses(const Port* port) const;
     [[nodiscard]] std::vector<Port*> used_ports() const;
     Result<Plan> make_plan() const;
-    [[nodiscard]] Status place(Plan wanted);
+    [[nodiscard]] Status begin_run(const Engine* wanted, Plan made);
+    [[nodiscard]] Status place();
     [[nodiscard]] Status place_one(const PlannedStream& planned, Lane& lane);
-    void forget_streams();
+    [[nodiscard]] Run exchange(Run other) { return std::exchange(static_cast<Run&>(*this), std::move(other)); }
+    void end_streams();
     [[nodiscard]] Status first_bursts(uint32_t n);
     void flush_unread();
     void drain_generators();
@@ -224,35 +246,44 @@ Status Forwarder::State::place_one(const PlannedStream& planned, Lane& lane) {
     return {};
 }
 
-// place - streams and lanes for this plan. On failure there are none.
-Status Forwarder::State::place(Plan wanted) {
-    forget_streams();
-    plan = std::move(wanted);
+// place - streams and lanes for this run's plan.
+Status Forwarder::State::place() {
     for (const unsigned lcore : plan.lcores)
-        if (lanes->add(lcore, engine) == nullptr) {
-            forget_streams();
+        if (lanes->add(lcore, engine) == nullptr)
             return Error{ENOMEM, "no memory for an lcore's state; give EAL more: -m MB"};
-        }
-    for (const PlannedStream& planned : plan.streams) {
-        if (Status status = place_one(planned, *lanes->list()[planned.lane]); !status) {
-            for (Placed& p : placed)
-                if (engine->end != nullptr) engine->end(*p.stream);
-            forget_streams();
-            return status;
-        }
+    for (const PlannedStream& planned : plan.streams)
+        if (Status status = place_one(planned, *lanes->list()[planned.lane]); !status) return status;
+    report_nodes(placed);
+    flush_unread();
+    base = beginning = raw();
+    began = rte_rdtsc();
+    return lanes->launch();
+}
+
+// begin_run - a new run up to the gate. When it fails, the last one's streams and numbers are still
+// there, as if nobody had asked.
+Status Forwarder::State::begin_run(const Engine* wanted, Plan made) {
+    Result<std::unique_ptr<Lanes>> fresh = Lanes::create();
+    if (!fresh) return fresh.error();
+    Run run;
+    run.engine = wanted;
+    run.plan = std::move(made);
+    run.lanes = std::move(fresh).value();
+    Run old = exchange(std::move(run));
+    if (Status status = place(); !status) {
+        end_streams();
+        static_cast<void>(exchange(std::move(old)));
+        return status;
     }
+    old = {};
+    ports->bury();  // H2
     return {};
 }
 
-void Forwarder::State::forget_streams() {
-    placed.clear();
-    lanes->clear();
-    ports->bury();  // H2
-    plan = {};
-    seq = {};
-    base = beginning = {};
-    frozen.clear();
-    began = ended = 0;
+// end_streams - what engines kept goes back; the counters stay.
+void Forwarder::State::end_streams() {
+    for (Placed& p : placed)
+        if (engine->end != nullptr) engine->end(*p.stream);
 }
 
 Status Forwarder::State::first_bursts(uint32_t n) {
@@ -341,24 +372,6 @@ Forwarder::~Forwarder() {
     if (!state_->halted) static_cast<void>(halt());
 }
 
-namespace {
-
-// report_nodes - who will reach across nodes: one line per port and lcore that do not match.
-void report_nodes(const std::vector<Placed>& placed) {
-    std::set<std::string> lines;
-    for (const Placed& p : placed)
-        for (const Port* port : {p.stream->rx_port, p.stream->tx_port}) {
-            const int node = static_cast<int>(rte_lcore_to_socket_id(p.lcore));
-            if (port->socket() != node)
-                lines.insert(fmt::format("Warning: port {} is on NUMA node {}, lcore {} that serves it on "
-                                         "node {}: each packet crosses.\n",
-                                         port->id(), port->socket(), p.lcore, node));
-        }
-    for (const std::string& line : lines) say(line);
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Forwarder>> Forwarder::create(const Settings& settings) {
     if (Status status = check(settings); !status) return status.error();
     if (const auto lcores = choose_lcores(settings, worker_lcores()); !lcores) return lcores.error();
@@ -399,18 +412,7 @@ Status Forwarder::start(uint32_t tx_first) {
                                              "nobody shares: start umfwd with --forward-mode={}",
                                              engine->name, id, engine->name)};
     for (const std::string& note : plan.value().notes) say(note + "\n");
-    s.engine = engine;
-    if (Status status = s.place(std::move(plan).value()); !status) return status;
-    report_nodes(s.placed);
-    s.flush_unread();
-    s.base = s.beginning = s.raw();
-    s.began = rte_rdtsc();
-    if (Status status = s.lanes->launch(); !status) {
-        for (Placed& p : s.placed)
-            if (engine->end != nullptr) engine->end(*p.stream);
-        s.forget_streams();
-        return status;
-    }
+    if (Status status = s.begin_run(engine, std::move(plan).value()); !status) return status;
     s.running = true;
     const std::vector<Port*> used = s.used_ports();
     for (Port* port : used) port->open_tx();
@@ -429,9 +431,9 @@ Status Forwarder::stop() {
     s.ended = rte_rdtsc();
     s.frozen = s.ports->counts();
     s.running = false;
-    for (Placed& p : s.placed)
-        if (s.engine->end != nullptr) s.engine->end(*p.stream);
+    s.end_streams();
     s.seq = s.sequence();
+    for (Placed& p : s.placed) p.stream->state.reset();  // its tables are the next run's memory
     return {};
 }
 
