@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -84,6 +85,19 @@ def checks(names):
         if wanted(name, names):
             total += one_command(name, argv)
     return total
+
+
+def clang(names):
+    """The programs, built by the other compiler: a warning is an error there, too."""
+    name = "clang without warnings"
+    if not wanted(name, names):
+        return Tally()
+    if not shutil.which("clang++"):
+        return show("skip", 0, name, "there is no clang++; scripts/deps test brings it")
+    # The objects are never run: little optimisation and no debug information, to have them soon.
+    build = ('[ -e "$1/build.ninja" ] || CXX=clang++ meson setup -Dtests=false -Doptimization=1 '
+             '-Ddebug=false "$1" && exec ninja -C "$1" --quiet')
+    return one_command(name, ["sh", "-c", build, "sh", BUILD / "clang"])
 
 
 def unit_tests(names):
@@ -194,7 +208,7 @@ def main():
     names = parser.parse_args().names
     LOGS.mkdir(parents=True, exist_ok=True)
     total = Tally()
-    for step in (checks, unit_tests, models_and_mutants, system_tests):
+    for step in (checks, clang, unit_tests, models_and_mutants, system_tests):
         total += step(names)
     if total == Tally():
         print(f"scripts/test: no test has {' or '.join(names)} in its name", file=sys.stderr)
