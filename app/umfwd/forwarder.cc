@@ -475,6 +475,11 @@ Status Forwarder::port_detach(uint16_t id) {
     return state_->ports->remove(id, true, state_->quiesce());
 }
 
+Status Forwarder::port_clear(uint16_t id, bool extended) {
+    if (state_->ports->find(id) == nullptr) return no_port(id);
+    return state_->ports->clear(id, extended);
+}
+
 Result<uint16_t> Forwarder::port_attach(const std::string& devargs) {
     Result<Port*> port = state_->ports->attach(devargs);
     if (!port) return port.error();

@@ -38,6 +38,8 @@ class Forwarder {
     // port_attach - devargs as after --vdev or -a. Returns the new port's number. Configured, not started.
     Result<uint16_t> port_attach(const std::string& devargs);
     [[nodiscard]] Status port_detach(uint16_t port);
+    // port_clear - the device's own counters to 0; the forwarding statistics keep what they said.
+    [[nodiscard]] Status port_clear(uint16_t port, bool extended);
     [[nodiscard]] std::vector<Port*> ports() const;     // by number; detached ones are gone
     [[nodiscard]] Port* find_port(uint16_t port) const; // null: no such port
 

@@ -108,7 +108,7 @@ Result<Port*> PortSet::add(uint16_t id) {
     Result<std::unique_ptr<Port>> port = Port::configure(id, Result<PortConfig>(config).value());
     if (!port) return port.error();
     Slot slot{.port = std::move(port).value(), .faults = nullptr, .generation = ++generations_,
-              .said = 0, .link = true, .flushed = 0, .nic = {}};
+              .said = 0, .link = true, .flushed = 0, .nic = {}, .cleared = {}};
     if (!settings_.faults.empty()) {
         Result<FaultPlan> plan = FaultPlan::parse(settings_.faults);
         if (!plan) return plan.error();
@@ -239,9 +239,10 @@ void PortSet::ask_links(const Port::Quiesce& quiesce) {
     }
 }
 
-void PortSet::ask_device(Slot& slot) {
+bool PortSet::ask_device(Slot& slot) {
     rte_eth_stats stats{};
-    if (slot.port->phase() == PortPhase::closed || rte_eth_stats_get(slot.port->id(), &stats) != 0) return;
+    if (slot.port->phase() == PortPhase::closed || rte_eth_stats_get(slot.port->id(), &stats) != 0)
+        return false;
     slot.nic = {.rx_packets = stats.ipackets,
                 .rx_missed = stats.imissed,
                 .rx_bytes = stats.ibytes,
@@ -250,6 +251,24 @@ void PortSet::ask_device(Slot& slot) {
                 .tx_packets = stats.opackets,
                 .tx_errors = stats.oerrors,
                 .tx_bytes = stats.obytes};
+    return true;
+}
+
+// Drivers may clear all counters with the extended ones; that shows in what they say right after.
+Status PortSet::clear(uint16_t id, bool extended) {
+    Slot* slot = this->slot(id);
+    UM_ASSERT(slot != nullptr);
+    ask_device(*slot);
+    const PortNic before = slot->nic;
+    if (const int e = extended ? rte_eth_xstats_reset(id) : rte_eth_stats_reset(id); e != 0)
+        return Error{e < 0 ? -e : e, fmt::format("port {} ({}): its counters cannot be cleared: {}", id,
+                                                 slot->port->driver(), rte_strerror(e < 0 ? -e : e))};
+    if (!ask_device(*slot)) return {};
+#define X(field) \
+    if (slot->nic.field < before.field) slot->cleared.field += before.field;
+    UM_NIC_COUNTS(X)
+#undef X
+    return {};
 }
 
 PortForward PortSet::counts_of(Slot& slot) {
@@ -258,9 +277,9 @@ PortForward PortSet::counts_of(Slot& slot) {
     counts.port = slot.port->id();
     counts.generation = slot.generation;
     counts.gone = slot.port->phase() == PortPhase::closed;
-    counts.rx_dropped = slot.nic.rx_missed;
-    counts.rx_error = slot.nic.rx_errors;
-    counts.rx_nombufs = slot.nic.rx_nombuf;
+    counts.rx_dropped = slot.cleared.rx_missed + slot.nic.rx_missed;
+    counts.rx_error = slot.cleared.rx_errors + slot.nic.rx_errors;
+    counts.rx_nombufs = slot.cleared.rx_nombuf + slot.nic.rx_nombuf;
     counts.tx_closed = slot.port->closed_drops();
     counts.tx_chain = slot.port->chain_drops();
     counts.flushed = slot.flushed;

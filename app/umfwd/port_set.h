@@ -38,6 +38,9 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
     void bury();  // no stream knows the dead any more
     // flush - free what the port received while nobody read, if it is not an endless source.
     void flush(Port& port);
+    // clear - the device's own counters to 0 (`extended`: those that only the driver knows). What
+    // they said stays in counts(): forwarding statistics are not cleared by it.
+    [[nodiscard]] Status clear(uint16_t id, bool extended);
     // halt - all to configured, then all to closed. What failed, in sentences.
     std::vector<std::string> halt();
 
@@ -58,11 +61,12 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
         size_t said = 0;  // notes that were printed
         bool link = true;  // as last asked; only virtio-user is
         uint64_t flushed = 0;
-        PortNic nic;  // as last asked
+        PortNic nic;      // as last asked
+        PortNic cleared;  // what it had counted when it was cleared
     };
     [[nodiscard]] Slot* slot(uint16_t id);
     [[nodiscard]] Result<PortConfig> config_for(uint16_t id);
-    static void ask_device(Slot& slot);
+    static bool ask_device(Slot& slot);
     static PortForward counts_of(Slot& slot);
 
     const Settings& settings_;
