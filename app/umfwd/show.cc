@@ -188,6 +188,10 @@ std::string thresholds(const rte_eth_thresh& t) {
     return fmt::format("pthresh={} hthresh={}  wthresh={}", t.pthresh, t.hthresh, t.wthresh);
 }
 
+std::string descriptors(uint16_t n) {
+    return n == 0 ? "driver's default" : std::to_string(n);
+}
+
 // What the queue was set up with; a driver that does not tell was given its own defaults.
 std::string rx_lines(const Port& port, uint16_t queue) {
     rte_eth_rxq_info q{};
@@ -195,7 +199,7 @@ std::string rx_lines(const Port& port, uint16_t queue) {
     return fmt::format(
         "    RX queue: {}\n      RX desc={} - RX free threshold={}\n"
         "      RX threshold registers: {}\n      RX Offloads={:#x}\n",
-        queue, q.nb_desc, q.conf.rx_free_thresh, thresholds(q.conf.rx_thresh), q.conf.offloads);
+        queue, descriptors(q.nb_desc), q.conf.rx_free_thresh, thresholds(q.conf.rx_thresh), q.conf.offloads);
 }
 
 std::string tx_lines(const Port& port, uint16_t queue) {
@@ -204,7 +208,7 @@ std::string tx_lines(const Port& port, uint16_t queue) {
     return fmt::format(
         "    TX queue: {}\n      TX desc={} - TX free threshold={}\n"
         "      TX threshold registers: {}\n      TX offloads={:#x} - TX RS bit threshold={}\n",
-        queue, q.nb_desc, q.conf.tx_free_thresh, thresholds(q.conf.tx_thresh), q.conf.offloads,
+        queue, descriptors(q.nb_desc), q.conf.tx_free_thresh, thresholds(q.conf.tx_thresh), q.conf.offloads,
         q.conf.tx_rs_thresh);
 }
 
@@ -334,11 +338,24 @@ Result<std::string> tx_queue(const Port& port, uint16_t queue) {
     return text + "\n";
 }
 
+namespace {
+
+// forwarding_ports - how many of these the next start would use; all, if it would be refused.
+size_t forwarding_ports(const Settings& settings, const std::vector<Port*>& ports) {
+    std::vector<uint16_t> usable;
+    for (const Port* port : ports)
+        if (port->phase() != PortPhase::configured) usable.push_back(port->id());
+    Result<std::vector<uint16_t>> chosen = choose_ports(settings, usable);
+    return chosen ? chosen.value().size() : ports.size();
+}
+
+}  // namespace
+
 std::string config_rxtx(const Settings& settings, const std::vector<Port*>& ports) {
     std::string text = fmt::format(
         "  {} packet forwarding packets/burst={}\n"
         "  nb forwarding cores={} - nb forwarding ports={}\n",
-        settings.mode, settings.burst, settings.nb_cores, ports.size());
+        settings.mode, settings.burst, settings.nb_cores, forwarding_ports(settings, ports));
     for (const Port* port : ports) {
         const PortConfig& config = port->config();
         text += fmt::format(
