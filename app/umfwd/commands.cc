@@ -4,6 +4,7 @@
 // A command changes something through the Forwarder and prints a line about it, or prints what
 // show.h made. What goes wrong is returned, never printed here: who reads the lines decides what an
 // error ends.
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -63,10 +64,33 @@ Status on_each(const Session& session, const Args& args, const Do& act) {
     return first;
 }
 
+// in_our_words - the settings' sentences speak of options; who typed a command reads about it.
+Error in_our_words(Error error) {
+    struct Renamed {
+        std::string_view option, command;
+    };
+    static constexpr Renamed kNames[] = {
+        {.option = "--nb-cores", .command = "set nbcore"},
+        {.option = "--nb-ports", .command = "set nbport"},
+        {.option = "--portlist", .command = "set portlist"},
+        {.option = "--corelist", .command = "set corelist"},
+        {.option = "--txpkts", .command = "set txpkts"},
+        {.option = "--port-topology", .command = "set topology"},
+        {.option = "--burst", .command = "set burst"},
+        {.option = "--forward-mode", .command = "set fwd"},
+    };
+    for (const auto& [option, command] : kNames) {
+        if (!error.text.starts_with(option)) continue;
+        error.text.replace(0, option.size(), command);
+        if (error.text[command.size()] == '=') error.text[command.size()] = ' ';
+    }
+    return error;
+}
+
 Status change(Session& session, const std::function<void(Settings&)>& edit,
               const std::string& text) {
     Status done = session.forwarder->change(edit);
-    if (!done) return done;
+    if (!done) return in_our_words(done.error());
     return print(session, text);
 }
 
@@ -80,8 +104,10 @@ Status change_places(Session& session, const std::function<void(Settings&)>& edi
         std::vector<uint16_t> ports;
         for (const Port* port : forwarder.ports())
             ports.push_back(port->id());
-        if (Result<std::string> cores = show::config_cores(edited); !cores) return cores.error();
-        if (auto chosen = choose_ports(edited, ports); !chosen) return chosen.error();
+        if (Result<std::string> cores = show::config_cores(edited); !cores)
+            return in_our_words(cores.error());
+        if (auto chosen = choose_ports(edited, ports); !chosen)
+            return in_our_words(chosen.error());
     }
     return change(session, edit, text);
 }
@@ -91,7 +117,7 @@ Result<Settings> as_option(const char* option, const std::string& value) {
     std::string program = "umfwd", argument = fmt::format("{}={}", option, value);
     char* argv[] = {program.data(), argument.data(), nullptr};
     Result<ParsedArgs> parsed = parse_args(2, argv);
-    if (!parsed) return parsed.error();
+    if (!parsed) return in_our_words(parsed.error());
     return parsed.value().settings;
 }
 
@@ -128,11 +154,33 @@ Status load(Session& session, const Args& args) {
     return session.load(args.text("file"));
 }
 
+// is_in - does `help part` list this command? testpmd's sections are known by the first words of
+// their commands, anything else is looked for in the text.
+bool is_in(std::string_view part, std::string_view grammar) {
+    struct Section {
+        std::string_view name;
+        std::vector<std::string_view> firsts;
+    };
+    static const Section kSections[] = {
+        {.name = "control", .firsts = {"start", "stop", "quit", "help", "load"}},
+        {.name = "display", .firsts = {"show", "clear", "dump_"}},
+        {.name = "config", .firsts = {"set", "port config"}},
+        {.name = "ports", .firsts = {"port "}},
+        {.name = "devices", .firsts = {"show device", "port attach", "port detach"}},
+    };
+    if (part == "all") return true;
+    for (const auto& [section, firsts] : kSections)
+        if (section == part)
+            return std::ranges::any_of(
+                firsts, [grammar](std::string_view first) { return grammar.starts_with(first); });
+    return grammar.find(part) != std::string_view::npos;
+}
+
 Status help(Session& session, const Args& args) {
     const std::string part = args.given("part") ? args.text("part") : "";
     std::string text;
     for (const Command& command : commands())
-        if (std::string_view(command.grammar).find(part) != std::string_view::npos)
+        if (is_in(part, command.grammar))
             text += fmt::format("{}\n    {}\n", command.grammar, command.help);
     if (text.empty())
         return Error{ENOENT,
@@ -320,6 +368,25 @@ Status set_promisc(Session& session, const Args& args) {
     });
 }
 
+Status set_allmulti(Session& session, const Args& args) {
+    const bool on = args.word(0) == "on";
+    return on_each(session, args, [&](const Port& port) -> Status {
+        const int e =
+            on ? rte_eth_allmulticast_enable(port.id()) : rte_eth_allmulticast_disable(port.id());
+        if (e == 0) return {};
+        return Error{-e, fmt::format("Error during {} all-multicast mode for port {}: {}",
+                                     on ? "enabling" : "disabling", port.id(), rte_strerror(-e))};
+    });
+}
+
+Status set_record(Session& session, const Args& args) {
+    if (args.word(1) == "off")
+        return Error{ENOTSUP, fmt::format("set {} off: it is part of every report and cannot be "
+                                          "switched off",
+                                          args.word(0))};
+    return print(session, fmt::format("{} is always on\n", args.word(0)));
+}
+
 Status set_log(Session&, const Args& args) {
     const std::string& type = args.text("type");
     const auto level = static_cast<uint32_t>(args.number("level"));
@@ -344,15 +411,21 @@ Status set_log(Session&, const Args& args) {
 Status turn(Forwarder& forwarder, const std::string& what, uint16_t port) {
     if (what == "start") return forwarder.port_start(port);
     if (what == "stop") return forwarder.port_stop(port);
+    if (what == "reset") {
+        Status stopped = forwarder.port_stop(port);
+        if (!stopped && stopped.error().code != EALREADY) return stopped;
+        return forwarder.port_start(port);
+    }
     return forwarder.port_close(port);
 }
 
 Status port_start_stop(Session& session, const Args& args) {
     Forwarder& forwarder = *session.forwarder;
     const std::string& what = args.word(0);
-    session.print(what == "start"  ? "Starting ports...\n"
-                  : what == "stop" ? "Stopping ports...\n"
-                                   : "Closing ports...\n");
+    session.print(what == "start"   ? "Starting ports...\n"
+                  : what == "stop"  ? "Stopping ports...\n"
+                  : what == "reset" ? "Resetting ports...\n"
+                                    : "Closing ports...\n");
     Status done = on_each(session, args, [&](const Port& port) -> Status {
         Status turned = turn(forwarder, what, port.id());
         // Of all ports, one that is there already is what was asked for.
@@ -398,6 +471,11 @@ Status frame_fits(const Port& port, uint32_t mtu) {
 Status port_config_mtu(Session& session, const Args& args) {
     const auto mtu = static_cast<uint16_t>(args.number("mtu"));
     return on_each(session, args, [&](const Port& port) -> Status {
+        // Lanes may be inside the device, which must not be changed under them.
+        if (session.forwarder->running() && port.phase() != PortPhase::configured)
+            return Error{EBUSY, fmt::format("port {}: its MTU cannot change while packets are "
+                                            "forwarded; 'stop' or 'port stop {}' first",
+                                            port.id(), port.id())};
         Status fits = frame_fits(port, mtu);
         if (!fits) return fits;
         const int e = rte_eth_dev_set_mtu(port.id(), mtu);
@@ -471,7 +549,7 @@ const char* set_fwd_grammar() {
 
 std::vector<Command> table() {
     return {
-        {"start [tx_first [<n:u32>]]", "start forwarding; tx_first: send n bursts (1) first",
+        {"start [tx_first [<n:count>]]", "start forwarding; tx_first: send n bursts (1) first",
          &start},
         {"stop", "stop forwarding and print what happened", &stop},
         {"quit", "stop, halt in order and end", &quit},
@@ -491,9 +569,9 @@ std::vector<Command> table() {
         {"clear fwd stats all", "set the forwarding counters to 0", &clear_fwd},
 
         {set_fwd_grammar(), "forwarding mode", &set_fwd},
-        {"set burst <n:u16>", "packets per burst, 1-512", &set_burst},
-        {"set nbcore <n:u32>", "lcores that forward", &set_nbcore},
-        {"set nbport <n:u16>", "forward between the first n ports", &set_nbport},
+        {"set burst <n:count>", "packets per burst, 1-512", &set_burst},
+        {"set nbcore <n:count>", "lcores that forward", &set_nbcore},
+        {"set nbport <n:count>", "forward between the first n ports", &set_nbport},
         {"set portlist <list:str>", "ports that forward, such as 0,2-3", &set_portlist},
         {"set corelist <list:str>", "lcores that forward, such as 1,3", &set_corelist},
         {"set topology (paired|chained|loop)", "which port feeds which", &set_topology},
@@ -501,10 +579,12 @@ std::vector<Command> table() {
          &set_txpkts},
         {"set eth-peer <port:u16> <mac:mac>", "who is at the other end of a port", &set_eth_peer},
         {"set promisc <port:u16|all> (on|off)", "receive what is not for us", &set_promisc},
+        {"set allmulti <port:u16|all> (on|off)", "receive every multicast", &set_allmulti},
+        {"set (record-core-cycles|record-burst-stats) (on|off)", "always on", &set_record},
         {"set flush_rx (on|off)", "drop what arrived while stopped", &set_flush_rx},
         {"set log <type:str> <level:u32>", "log level, 1-8, of \"global\" or a log", &set_log},
 
-        {"port (start|stop|close) <port:u16|all>", "also while forwarding", &port_start_stop},
+        {"port (start|stop|close|reset) <port:u16|all>", "also while forwarding", &port_start_stop},
         {"port attach <devargs:str>", "add a device, as after --vdev or -a", &port_attach},
         {"port detach <port:u16>", "close a port and remove its device", &port_detach},
         {"port config mtu <port:u16|all> <mtu:u16>", "largest packet without header",

@@ -149,6 +149,49 @@ TEST_F(CommandTest, AValueThatCannotBeIsRefusedInOneSentence) {
     EXPECT_EQ(forwarder->settings().burst, 32);
 }
 
+TEST_F(CommandTest, ARefusedSettingSpeaksOfTheCommandNotOfAnOption) {
+    for (const std::string line :
+         {"set burst 0", "set burst 513", "set nbcore 0", "set nbcore 4000", "set nbport 0",
+          "set nbport 60000", "set portlist 900", "set corelist 99", "set txpkts 1"}) {
+        const std::string said = run(line), command = line.substr(0, line.rfind(' '));
+        EXPECT_EQ(said.substr(0, 7 + command.size()), "error: " + command) << said;
+        EXPECT_FALSE(contains(said.substr(0, 30), "--")) << said;
+    }
+    EXPECT_TRUE(contains(run("set nbport 0"), "a number from 1 to 65535"));
+    EXPECT_EQ(forwarder->settings().nb_ports, 0) << "all";
+}
+
+TEST_F(CommandTest, TxFirstIsBounded) {
+    for (const std::string n : {"0", "65536", "4000000000"})
+        EXPECT_TRUE(contains(run("start tx_first " + n), "a number from 1 to 65535")) << n;
+    EXPECT_FALSE(forwarder->running());
+}
+
+TEST_F(CommandTest, ShowConfigCountsThePortsThatTheNextStartUses) {
+    EXPECT_TRUE(contains(run("show config rxtx"), "nb forwarding ports=2\n")) << output;
+    EXPECT_TRUE(contains(output, "RX desc=driver's default")) << output;
+    EXPECT_EQ(code_of("set portlist " + b), 0);
+    EXPECT_TRUE(contains(run("show config rxtx"), "nb forwarding ports=1\n")) << output;
+    EXPECT_EQ(code_of("set portlist " + a + "," + b), 0);
+    EXPECT_EQ(code_of("set nbport 1"), 0);
+    EXPECT_TRUE(contains(run("show config rxtx"), "nb forwarding ports=1\n")) << output;
+    ASSERT_TRUE(forwarder->change([](Settings& s) { s.port_list = {}, s.nb_ports = 0; }).ok());
+}
+
+TEST_F(CommandTest, WhatIsAlwaysOnCanBeSwitchedOnAndNotOff) {
+    for (const std::string what : {"record-core-cycles", "record-burst-stats"}) {
+        EXPECT_EQ(run("set " + what + " on"), what + " is always on\n");
+        EXPECT_EQ(code_of("set " + what + " off"), ENOTSUP);
+    }
+}
+
+TEST_F(CommandTest, AllMulticastIsSwitched) {
+    EXPECT_EQ(code_of("set allmulti all on"), 0);
+    EXPECT_TRUE(contains(run("show port info " + a), "Allmulticast mode: enabled"));
+    EXPECT_EQ(code_of("set allmulti all off"), 0);
+    EXPECT_TRUE(contains(run("show port info " + a), "Allmulticast mode: disabled"));
+}
+
 TEST_F(CommandTest, AWrongModeIsAnsweredWithTheModesOfTheEngineTable) {
     const std::string said = run("set fwd teleport");
     for (const Engine* engine : engines())
@@ -276,6 +319,25 @@ TEST_F(CommandTest, APortStopsAndStartsWhileForwarding) {
     EXPECT_TRUE(forwarder->report().conserved);
 }
 
+TEST_F(CommandTest, AResetPortForwardsAgain) {
+    EXPECT_EQ(code_of("start tx_first"), 0);
+    EXPECT_EQ(run("port reset " + b), "Resetting ports...\nDone\n");
+    EXPECT_EQ(forwarder->find_port(static_cast<uint16_t>(std::stoi(b)))->phase(), PortPhase::rx_open);
+    EXPECT_EQ(code_of("stop"), 0);
+    EXPECT_EQ(code_of("port stop " + b), 0);
+    EXPECT_EQ(run("port reset all"), "Resetting ports...\nDone\n") << "a stopped port starts";
+    EXPECT_EQ(code_of("start"), 0);
+    EXPECT_TRUE(forwarder->report().ports.size() == 2u);
+}
+
+TEST_F(CommandTest, AnMtuIsNotChangedUnderTheLanes) {
+    EXPECT_EQ(code_of("start"), 0);
+    EXPECT_EQ(code_of("port config mtu " + a + " 1400"), EBUSY);
+    EXPECT_TRUE(contains(run("port config mtu all 1400"), "while packets are forwarded"));
+    EXPECT_EQ(code_of("stop"), 0);
+    EXPECT_NE(code_of("port config mtu " + a + " 1400"), EBUSY);
+}
+
 TEST_F(CommandTest, ADeviceIsAttachedAndDetached) {
     const std::string attached = run("port attach net_null_cmd0");
     ASSERT_TRUE(contains(attached, "is attached. Now total ports is 3\nDone\n")) << attached;
@@ -304,6 +366,11 @@ TEST_F(CommandTest, HelpListsAllOrThePartAskedFor) {
     EXPECT_TRUE(contains(part, "dump_ring"));
     EXPECT_FALSE(contains(part, "set burst"));
     EXPECT_EQ(code_of("help teleport"), ENOENT);
+    EXPECT_EQ(run("help all"), all);
+    for (const std::string section : {"control", "display", "config", "ports", "devices"})
+        EXPECT_EQ(code_of("help " + section), 0) << "a section of testpmd: " << section;
+    EXPECT_TRUE(contains(run("help control"), "quit"));
+    EXPECT_FALSE(contains(run("help control"), "set burst"));
 }
 
 TEST_F(CommandTest, DumpsCarryWhatDpdkWrites) {
