@@ -16,10 +16,10 @@
 #include <rte_cycles.h>
 #include <rte_eal.h>
 
-#include "app/umfwd/forwarder.h"
-#include "app/umfwd/prompt.h"
+#include "app/umfwd/machine/forwarder.h"
+#include "app/umfwd/prompt/prompt.h"
 #include "app/umfwd/say.h"
-#include "app/umfwd/show.h"
+#include "app/umfwd/prompt/show.h"
 #include "app/umfwd/signals.h"
 #include "app/umfwd/verdict.h"
 #include "drivers/net/eal.h"

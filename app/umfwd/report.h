@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "app/umfwd/stream.h"
+#include "app/umfwd/packet/stream.h"
 #include "drivers/net/fault.h"
 
 namespace umbuf::fwd {

@@ -14,7 +14,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "app/umfwd/engine.h"
+#include "app/umfwd/engines/engine.h"
 #include "app/umfwd/say.h"
 
 #ifndef UMBUF_VERSION

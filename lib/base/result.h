@@ -30,6 +30,10 @@ class [[nodiscard]] Result {
         UM_ASSERT_MSG(ok(), "%s", error_.text.c_str());
         return *value_;
     }
+    [[nodiscard]] const T& value() const& {
+        UM_ASSERT_MSG(ok(), "%s", error_.text.c_str());
+        return *value_;
+    }
     [[nodiscard]] T&& value() && {
         UM_ASSERT_MSG(ok(), "%s", error_.text.c_str());
         return std::move(*value_);

@@ -11,10 +11,10 @@
 #include <rte_dev.h>
 #include <unistd.h>
 
-#include "app/umfwd/engine.h"
-#include "app/umfwd/forwarder.h"
-#include "app/umfwd/prompt.h"
-#include "app/umfwd/show.h"
+#include "app/umfwd/engines/engine.h"
+#include "app/umfwd/machine/forwarder.h"
+#include "app/umfwd/prompt/prompt.h"
+#include "app/umfwd/prompt/show.h"
 
 namespace umbuf::fwd {
 namespace {

@@ -12,8 +12,8 @@
 #include <rte_launch.h>
 #include <rte_ring.h>
 
-#include "app/umfwd/burst.h"
-#include "app/umfwd/engine.h"
+#include "app/umfwd/packet/burst.h"
+#include "app/umfwd/engines/engine.h"
 #include "app/umfwd/engines/seqgen.h"
 #include "app/umfwd/settings.h"
 #include "drivers/net/fault.h"

@@ -19,7 +19,7 @@
 
 #include <fmt/format.h>
 
-#include "app/umfwd/forwarder.h"
+#include "app/umfwd/machine/forwarder.h"
 #include "tests/unit/port_fixture.h"
 #include "tests/unit/turnstile.h"
 

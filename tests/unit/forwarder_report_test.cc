@@ -8,9 +8,9 @@
 
 #include <fmt/format.h>
 
-#include "app/umfwd/buffers.h"
-#include "app/umfwd/forwarder.h"
-#include "app/umfwd/port_set.h"
+#include "app/umfwd/machine/buffers.h"
+#include "app/umfwd/machine/forwarder.h"
+#include "app/umfwd/machine/port_set.h"
 #include "tests/unit/port_fixture.h"
 
 namespace umbuf::fwd {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // forwarder_test.cc - the whole machine over software ports: in order, and at random moments.
-#include "app/umfwd/forwarder.h"
+#include "app/umfwd/machine/forwarder.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 
 #include <fmt/format.h>
 
-#include "app/umfwd/engine.h"
+#include "app/umfwd/engines/engine.h"
 #include "tests/unit/port_fixture.h"
 
 namespace umbuf::fwd {

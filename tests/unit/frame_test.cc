@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // frame_test.cc - what parse() says of good, odd and cut frames.
-#include "app/umfwd/frame.h"
+#include "app/umfwd/packet/frame.h"
 
 #include <random>
 

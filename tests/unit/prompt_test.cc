@@ -3,7 +3,7 @@
 //
 // The readers of standard input run in a child process that has a pipe or a terminal of its own as
 // descriptors 0 and 1, so what is tested is what a person sees.
-#include "app/umfwd/prompt.h"
+#include "app/umfwd/prompt/prompt.h"
 
 #include <cerrno>
 #include <csignal>
@@ -22,7 +22,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "app/umfwd/grammar.h"
+#include "app/umfwd/prompt/grammar.h"
 
 namespace umbuf::fwd {
 namespace {

@@ -11,7 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "app/umfwd/meter.h"
+#include "app/umfwd/machine/meter.h"
 #include "tests/unit/fixture.h"
 
 namespace umbuf::fwd {

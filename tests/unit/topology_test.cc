@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // topology_test.cc - the plan of streams, by table; the sums behind the pools.
-#include "app/umfwd/topology.h"
+#include "app/umfwd/machine/topology.h"
 
 #include <gtest/gtest.h>
 
 #include <fmt/format.h>
 
-#include "app/umfwd/zones_plan.h"
+#include "app/umfwd/machine/zones_plan.h"
 
 namespace umbuf::fwd {
 namespace {

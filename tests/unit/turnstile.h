@@ -20,16 +20,16 @@ struct Turnstile {
     std::atomic<bool> staying{false};
 
     template <class Call>
-    uint16_t pass(Call call) noexcept {
+    auto pass(Call call) noexcept {
         inside.fetch_add(1);
         if (!open.load()) trespasses.fetch_add(1);
         if ((++visits_of_this_thread & 15) == 0)
             sched_yield();  // linger, so that a race can happen
         if (hold.load()) stay();
         if (!open.load()) trespasses.fetch_add(1);
-        const uint16_t n = call();
+        const auto result = call();
         inside.fetch_sub(1);
-        return n;
+        return result;
     }
     void stay() noexcept {
         staying.store(true);
@@ -48,7 +48,7 @@ struct Gates {
     static uint16_t receive(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
         return of(port).rx.pass([&] { return port.device_rx(queue, burst, n); });
     }
-    static uint16_t transmit(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+    static Sent transmit(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
         return of(port).tx.pass([&] { return port.device_tx(queue, burst, n); });
     }
 };

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "app/umfwd/burst.h"
+#include "app/umfwd/packet/burst.h"
 #include "app/umfwd/engines/engines.h"
-#include "app/umfwd/frame.h"
+#include "app/umfwd/packet/frame.h"
 
 namespace umbuf::fwd {
 namespace {

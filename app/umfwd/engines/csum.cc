@@ -10,9 +10,9 @@
 // IPv6 with routing segments left (the sum is for the final address), packets that do not parse.
 #include <cstring>
 
-#include "app/umfwd/burst.h"
+#include "app/umfwd/packet/burst.h"
 #include "app/umfwd/engines/engines.h"
-#include "app/umfwd/frame.h"
+#include "app/umfwd/packet/frame.h"
 
 namespace umbuf::fwd {
 namespace {

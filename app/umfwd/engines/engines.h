@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // engines.h - the modes there are, by name of object: what engines.cc puts into its table.
 #pragma once
-#include "app/umfwd/engine.h"
+#include "app/umfwd/engines/engine.h"
 
 namespace umbuf::fwd {
 

@@ -9,10 +9,10 @@
 #include <fmt/format.h>
 #include <rte_byteorder.h>
 
-#include "app/umfwd/burst.h"
+#include "app/umfwd/packet/burst.h"
 #include "app/umfwd/engines/engines.h"
 #include "app/umfwd/engines/template.h"
-#include "app/umfwd/frame.h"
+#include "app/umfwd/packet/frame.h"
 #include "app/umfwd/settings.h"
 
 namespace umbuf::fwd {

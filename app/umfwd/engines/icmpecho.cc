@@ -14,9 +14,9 @@
 
 #include <rte_byteorder.h>
 
-#include "app/umfwd/burst.h"
+#include "app/umfwd/packet/burst.h"
 #include "app/umfwd/engines/engines.h"
-#include "app/umfwd/frame.h"
+#include "app/umfwd/packet/frame.h"
 
 namespace umbuf::fwd {
 namespace {

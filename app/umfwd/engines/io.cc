@@ -2,7 +2,7 @@
 // io.cc - mode io: what comes in goes out, untouched. The fastest mode, and the default.
 //
 // No packet is looked at, not even its length: what is measured is the two ports.
-#include "app/umfwd/burst.h"
+#include "app/umfwd/packet/burst.h"
 #include "app/umfwd/engines/engines.h"
 
 namespace umbuf::fwd {

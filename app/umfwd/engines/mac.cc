@@ -3,7 +3,7 @@
 // transmit port's own address.
 #include <cstring>
 
-#include "app/umfwd/burst.h"
+#include "app/umfwd/packet/burst.h"
 #include "app/umfwd/engines/engines.h"
 
 namespace umbuf::fwd {

@@ -2,9 +2,9 @@
 // macswap.cc - mode macswap: send each frame back to who sent it, by swapping its addresses.
 #include <utility>
 
-#include "app/umfwd/burst.h"
+#include "app/umfwd/packet/burst.h"
 #include "app/umfwd/engines/engines.h"
-#include "app/umfwd/frame.h"
+#include "app/umfwd/packet/frame.h"
 
 namespace umbuf::fwd {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // rxonly.cc - mode rxonly: receive, count and free. Every packet dies as rx-sink, which is its job.
-#include "app/umfwd/burst.h"
+#include "app/umfwd/packet/burst.h"
 #include "app/umfwd/engines/engines.h"
 
 namespace umbuf::fwd {

@@ -6,7 +6,7 @@
 // of another mode: nothing to drain, nothing to report.
 #pragma once
 #include "app/umfwd/report.h"
-#include "app/umfwd/stream.h"
+#include "app/umfwd/packet/stream.h"
 
 namespace umbuf::fwd {
 

@@ -3,7 +3,7 @@
 //
 // The further ones are sent copies made by m_copypacket: a header each, one cluster for all, which
 // the last of the drivers to finish gives back. A copy that cannot be made is counted as no-mbuf.
-#include "app/umfwd/burst.h"
+#include "app/umfwd/packet/burst.h"
 #include "app/umfwd/engines/engines.h"
 #include "lib/mbuf/verbs.h"
 

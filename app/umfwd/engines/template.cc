@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 #include <rte_byteorder.h>
 
-#include "app/umfwd/frame.h"
+#include "app/umfwd/packet/frame.h"
 #include "app/umfwd/settings.h"
 #include "lib/mbuf/verbs.h"
 

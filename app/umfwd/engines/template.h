@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "app/umfwd/stream.h"
+#include "app/umfwd/packet/stream.h"
 #include "lib/base/result.h"
 
 namespace umbuf::fwd {

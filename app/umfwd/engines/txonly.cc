@@ -5,7 +5,7 @@
 // addresses, --tx-count how many each stream makes.
 #include <algorithm>
 
-#include "app/umfwd/burst.h"
+#include "app/umfwd/packet/burst.h"
 #include "app/umfwd/engines/engines.h"
 #include "app/umfwd/engines/template.h"
 #include "app/umfwd/settings.h"

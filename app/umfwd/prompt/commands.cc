@@ -17,11 +17,11 @@
 #include <rte_memzone.h>
 #include <rte_ring.h>
 
-#include "app/umfwd/engine.h"
-#include "app/umfwd/forwarder.h"
-#include "app/umfwd/prompt.h"
-#include "app/umfwd/show.h"
-#include "app/umfwd/topology.h"
+#include "app/umfwd/engines/engine.h"
+#include "app/umfwd/machine/forwarder.h"
+#include "app/umfwd/prompt/prompt.h"
+#include "app/umfwd/prompt/show.h"
+#include "app/umfwd/machine/topology.h"
 
 namespace umbuf::fwd {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // terminal.cc - the terminal's mode, changed and restored.
-#include "app/umfwd/terminal.h"
+#include "app/umfwd/prompt/terminal.h"
 
 #include <termios.h>
 #include <unistd.h>

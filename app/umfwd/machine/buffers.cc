@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // buffers.cc - zones for ports and lcores, on their own nodes.
-#include "app/umfwd/buffers.h"
+#include "app/umfwd/machine/buffers.h"
 
 #include <algorithm>
 #include <set>

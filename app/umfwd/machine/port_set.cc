@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // port_set.cc - ports come, go and are counted.
-#include "app/umfwd/port_set.h"
+#include "app/umfwd/machine/port_set.h"
 
 #include <algorithm>
 
@@ -8,9 +8,9 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 
-#include "app/umfwd/engine.h"
+#include "app/umfwd/engines/engine.h"
 #include "app/umfwd/say.h"
-#include "app/umfwd/topology.h"
+#include "app/umfwd/machine/topology.h"
 #include "drivers/net/eal.h"
 #include "drivers/net/quirks.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // show.cc - the blocks that the `show` commands print.
 #define ALLOW_EXPERIMENTAL_API  // names of speeds and capabilities: the same in 22.11 and 24.11
-#include "app/umfwd/show.h"
+#include "app/umfwd/prompt/show.h"
 
 #include <algorithm>
 #include <cstring>
@@ -12,7 +12,7 @@
 #include <rte_devargs.h>
 #include <rte_lcore.h>
 
-#include "app/umfwd/topology.h"
+#include "app/umfwd/machine/topology.h"
 #include "lib/mbuf/zone.h"
 
 namespace umbuf::fwd::show {

@@ -6,7 +6,7 @@
 
 #include "app/umfwd/report.h"
 #include "app/umfwd/settings.h"
-#include "app/umfwd/zones_plan.h"
+#include "app/umfwd/machine/zones_plan.h"
 #include "lib/base/result.h"
 #include "lib/mbuf/zone.h"
 

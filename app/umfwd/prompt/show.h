@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "app/umfwd/forwarder.h"
-#include "app/umfwd/prompt.h"
+#include "app/umfwd/machine/forwarder.h"
+#include "app/umfwd/prompt/prompt.h"
 #include "app/umfwd/report.h"
 #include "lib/base/result.h"
 

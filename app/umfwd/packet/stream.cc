@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // stream.cc - the names of the ways to die.
-#include "app/umfwd/stream.h"
+#include "app/umfwd/packet/stream.h"
 
 namespace umbuf::fwd {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "app/umfwd/buffers.h"
+#include "app/umfwd/machine/buffers.h"
 #include "app/umfwd/report.h"
 #include "app/umfwd/settings.h"
 #include "drivers/net/fault.h"

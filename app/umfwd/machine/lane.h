@@ -11,10 +11,10 @@
 
 #include <rte_rcu_qsbr.h>
 
-#include "app/umfwd/engine.h"
-#include "app/umfwd/meter.h"
-#include "app/umfwd/on_node.h"
-#include "app/umfwd/stream.h"
+#include "app/umfwd/engines/engine.h"
+#include "app/umfwd/machine/meter.h"
+#include "app/umfwd/machine/on_node.h"
+#include "app/umfwd/packet/stream.h"
 #include "lib/base/result.h"
 #include "lib/base/sync.h"
 

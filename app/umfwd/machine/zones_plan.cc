@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // zones_plan.cc - the sums behind the pools' sizes.
-#include "app/umfwd/zones_plan.h"
+#include "app/umfwd/machine/zones_plan.h"
 
 #include <algorithm>
 

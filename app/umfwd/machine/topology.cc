@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // topology.cc - the plan of streams and lcores.
-#include "app/umfwd/topology.h"
+#include "app/umfwd/machine/topology.h"
 
 #include <algorithm>
 #include <map>

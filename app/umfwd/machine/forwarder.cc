@@ -13,7 +13,7 @@
 //
 // H1  a path is closed, and the lanes have passed a quiescent state, before its device is stopped.
 // H2  a Port object lives until the streams that name it are gone (the graveyard).
-#include "app/umfwd/forwarder.h"
+#include "app/umfwd/machine/forwarder.h"
 
 #include <algorithm>
 #include <set>
@@ -24,14 +24,14 @@
 #include <rte_lcore.h>
 #include <unistd.h>
 
-#include "app/umfwd/buffers.h"
-#include "app/umfwd/engine.h"
+#include "app/umfwd/machine/buffers.h"
+#include "app/umfwd/engines/engine.h"
 #include "app/umfwd/engines/seqgen.h"
-#include "app/umfwd/lane.h"
-#include "app/umfwd/on_node.h"
-#include "app/umfwd/port_set.h"
+#include "app/umfwd/machine/lane.h"
+#include "app/umfwd/machine/on_node.h"
+#include "app/umfwd/machine/port_set.h"
 #include "app/umfwd/say.h"
-#include "app/umfwd/topology.h"
+#include "app/umfwd/machine/topology.h"
 
 namespace umbuf::fwd {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // frame.cc - the parser and its sums.
-#include "app/umfwd/frame.h"
+#include "app/umfwd/packet/frame.h"
 
 #include <netinet/in.h>
 

@@ -6,7 +6,7 @@
 // follow one rule. Two readers feed lines in: a terminal has the library's line editor, a pipe is
 // cut at newlines and echoed, so that its output reads like a session.
 #define ALLOW_EXPERIMENTAL_API  // rdline_new(), the same in 22.11 and 24.11
-#include "app/umfwd/prompt.h"
+#include "app/umfwd/prompt/prompt.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -22,8 +22,8 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "app/umfwd/grammar.h"
-#include "app/umfwd/terminal.h"
+#include "app/umfwd/prompt/grammar.h"
+#include "app/umfwd/prompt/terminal.h"
 
 namespace umbuf::fwd {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // grammar.cc - unfolds the lines of a command table, and explains lines that fit none of them.
-#include "app/umfwd/grammar.h"
+#include "app/umfwd/prompt/grammar.h"
 
 #include <algorithm>
 #include <charconv>

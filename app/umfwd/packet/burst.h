@@ -14,7 +14,7 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
-#include "app/umfwd/stream.h"
+#include "app/umfwd/packet/stream.h"
 #include "lib/base/sync.h"
 #include "lib/mbuf/mbuf.h"
 

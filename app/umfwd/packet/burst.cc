@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // burst.cc - how a header becomes private when it is not yet.
-#include "app/umfwd/burst.h"
+#include "app/umfwd/packet/burst.h"
 
 #include <cstring>
 

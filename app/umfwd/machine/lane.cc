@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // lane.cc - the loop of one lcore, and the epoch that they share.
-#include "app/umfwd/lane.h"
+#include "app/umfwd/machine/lane.h"
 
 #include <sched.h>
 
