@@ -27,9 +27,10 @@
 #include "app/umfwd/machine/buffers.h"
 #include "app/umfwd/engines/engine.h"
 #include "app/umfwd/engines/seqgen.h"
-#include "app/umfwd/machine/lane.h"
-#include "app/umfwd/machine/on_node.h"
-#include "app/umfwd/machine/port_set.h"
+#include "app/umfwd/lane.h"
+#include "app/umfwd/mac_text.h"
+#include "app/umfwd/on_node.h"
+#include "app/umfwd/port_set.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/machine/topology.h"
 
@@ -44,13 +45,6 @@ struct Placed {
     NodePtr<Stream> stream;
 };
 
-std::vector<unsigned> worker_lcores() {
-    std::vector<unsigned> workers;
-    unsigned lcore;
-    RTE_LCORE_FOREACH_WORKER(lcore) workers.push_back(lcore);
-    return workers;
-}
-
 // default_peer - testpmd's: a locally administered address that ends in the port's number.
 rte_ether_addr default_peer(uint16_t port) {
     return {{0x02, 0, 0, 0, static_cast<uint8_t>(port >> 8), static_cast<uint8_t>(port)}};
@@ -59,12 +53,6 @@ rte_ether_addr default_peer(uint16_t port) {
 rte_ether_addr peer_of(const Settings& settings, uint16_t port) {
     const auto found = settings.peers.find(port);
     return found == settings.peers.end() ? default_peer(port) : found->second;
-}
-
-std::string mac_text(const rte_ether_addr& mac) {
-    char text[RTE_ETHER_ADDR_FMT_SIZE];
-    rte_ether_format_addr(text, sizeof text, &mac);
-    return text;
 }
 
 Error no_port(uint16_t port) { return {ENODEV, fmt::format("there is no port {}; see 'show port summary all'", port)}; }

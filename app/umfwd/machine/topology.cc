@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <rte_lcore.h>
 
 namespace umbuf::fwd {
 
@@ -89,6 +90,13 @@ Result<std::vector<uint16_t>> choose_ports(const Settings& settings,
                                          chosen.size())};
     if (settings.nb_ports > 0) chosen.resize(settings.nb_ports);
     return chosen;
+}
+
+std::vector<unsigned> worker_lcores() {
+    std::vector<unsigned> workers;
+    unsigned lcore;
+    RTE_LCORE_FOREACH_WORKER(lcore) workers.push_back(lcore);
+    return workers;
 }
 
 Result<std::vector<unsigned>> choose_lcores(const Settings& settings,

@@ -44,6 +44,7 @@ struct Plan {
 [[nodiscard]] Result<std::vector<uint16_t>> choose_ports(const Settings& settings,
                                                          const std::vector<uint16_t>& usable);
 
+[[nodiscard]] std::vector<unsigned> worker_lcores();  // EAL's, in order
 // choose_lcores - of the worker lcores, the ones that the settings ask for. Error: which is missing,
 // and how to give EAL more.
 [[nodiscard]] Result<std::vector<unsigned>> choose_lcores(const Settings& settings,
