@@ -63,11 +63,11 @@ TEST_F(ForwarderReportTest, AStartThatFailsLeavesTheLastRunsReport) {
 
 TEST_F(ForwarderReportTest, AnAttachThatFailsIsOneSentenceAndNothingElse) {
     auto f = make();
-    const Result<uint16_t> first = f->port_attach("net_null_twice");
+    Result<uint16_t> first = f->port_attach("net_null_twice");
     ASSERT_TRUE(first.ok()) << first.error().text;
     const auto refused = [&](const char* devargs) {
         testing::internal::CaptureStderr();
-        const Result<uint16_t> id = f->port_attach(devargs);
+        Result<uint16_t> id = f->port_attach(devargs);
         EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << devargs;
         EXPECT_FALSE(id.ok());
         return id.ok() ? std::string() : id.error().text;
@@ -104,7 +104,7 @@ TEST_F(ForwarderReportTest, ClearingADevicesCountersTakesNothingFromTheForwardin
     auto buffers = Buffers::create(settings_);
     ASSERT_TRUE(buffers.ok());
     PortSet set(settings_, *buffers.value());
-    const Result<Port*> port = set.attach(file.devargs());
+    Result<Port*> port = set.attach(file.devargs());
     ASSERT_TRUE(port.ok()) << port.error().text;
     Port& p = *port.value();
     ASSERT_TRUE(p.start().ok());

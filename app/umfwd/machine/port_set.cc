@@ -3,12 +3,17 @@
 #include "app/umfwd/machine/port_set.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
 
 #include <fmt/format.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
+#include <rte_log.h>
 
-#include "app/umfwd/engines/engine.h"
+#include "app/umfwd/engine.h"
+#include "app/umfwd/mac_text.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/machine/topology.h"
 #include "drivers/net/eal.h"
@@ -49,10 +54,32 @@ bool may_share(const Settings& settings) {
            engine->shares || engine->sources || !one_pool;
 }
 
-std::string mac_text(const rte_ether_addr& mac) {
-    char text[RTE_ETHER_ADDR_FMT_SIZE];
-    rte_ether_format_addr(text, sizeof text, &mac);
-    return text;
+// probe - rte_dev_probe(), and what DPDK logged meanwhile. When it works, the log goes where logs go.
+std::pair<int, std::string> probe(const std::string& devargs) {
+    char* text = nullptr;
+    size_t size = 0;
+    std::FILE* usual = rte_log_get_stream();
+    std::FILE* caught = open_memstream(&text, &size);
+    if (caught != nullptr) rte_openlog_stream(caught);
+    const int e = rte_dev_probe(devargs.c_str());
+    if (caught == nullptr) return {e, ""};
+    rte_openlog_stream(usual);
+    std::fclose(caught);
+    const std::string said(text, size);
+    std::free(text);
+    if (e >= 0 && !said.empty()) {
+        std::fwrite(said.data(), 1, said.size(), usual);
+        std::fflush(usual);
+    }
+    return {e, said};
+}
+
+// EAL knows a virtual device's driver by how its name begins.
+std::string why_not_probed(const std::string& name, const std::string& devargs, const std::string& said) {
+    if (said.find("failed to parse device") != std::string::npos)
+        return fmt::format("no driver of this DPDK takes devices named '{}', and it is no PCI address; "
+                           "check the spelling", name);
+    return why_no_device(devargs, said);
 }
 
 }  // namespace
@@ -132,10 +159,14 @@ void PortSet::say_notes(uint16_t id) {
 }
 
 Result<Port*> PortSet::attach(const std::string& devargs) {
+    const std::string name = devargs.substr(0, devargs.find(','));
+    uint16_t taken = 0;
+    if (rte_eth_dev_get_port_by_name(name.c_str(), &taken) == 0)
+        return Error{EEXIST, fmt::format("cannot attach '{}': port {} has this name; give the new one "
+                                         "another", devargs, taken)};
     const std::vector<uint16_t> before = present_ports();
-    if (const int e = rte_dev_probe(devargs.c_str()); e < 0)
-        return Error{-e, fmt::format("cannot attach '{}' ({}): {}", devargs, rte_strerror(-e),
-                                     why_no_device(devargs))};
+    if (const auto [e, said] = probe(devargs); e < 0)
+        return Error{-e, fmt::format("cannot attach '{}': {}", devargs, why_not_probed(name, devargs, said))};
     Port* first = nullptr;
     for (const uint16_t id : present_ports()) {
         if (std::find(before.begin(), before.end(), id) != before.end()) continue;
