@@ -32,26 +32,30 @@ struct Quirks {
     // them again; pcap starts its files over, which truncates the one it wrote. Such a device keeps
     // running until it is closed; stop closes our paths only.
     bool one_start;
+    // soft_sums - its checksum offloads move no work to hardware. virtio and vhost negotiate that
+    // packets carry unfinished checksums, which a peer in user space takes for wrong ones; tap makes
+    // them in the driver, from a copy of the header.
+    bool soft_sums = false;
 };
 
 inline constexpr Quirks kQuirks[] = {
-    // driver, chains, chain_bytes, endless, soft_mtu, one_start
-    {"net_ring", Quirks::never, 0, false, false, false},
-    {"net_null", Quirks::by_scatter, kNoLimit, true, false, false},
-    {"net_pcap", Quirks::always, RTE_ETHER_MAX_JUMBO_FRAME_LEN, true, false, true},
-    {"net_vhost", Quirks::always, 0, false, false, false},
-    {"net_virtio", Quirks::always, 0, false, false, false},
-    {"net_virtio_user", Quirks::always, 0, false, false, false},
-    {"net_memif", Quirks::always, 0, false, true, false},
-    {"net_tap", Quirks::always, 0, false, true, false},
-    {"net_af_packet", Quirks::by_scatter, 0, false, true, true},
+    // driver, chains, chain_bytes, endless, soft_mtu, one_start, soft_sums
+    {"net_ring", Quirks::never, 0, false, false, false, false},
+    {"net_null", Quirks::by_scatter, kNoLimit, true, false, false, false},
+    {"net_pcap", Quirks::always, RTE_ETHER_MAX_JUMBO_FRAME_LEN, true, false, true, false},
+    {"net_vhost", Quirks::always, 0, false, false, false, true},
+    {"net_virtio", Quirks::always, 0, false, false, false, true},
+    {"net_virtio_user", Quirks::always, 0, false, false, false, true},
+    {"net_memif", Quirks::always, 0, false, true, false, false},
+    {"net_tap", Quirks::always, 0, false, true, false, true},
+    {"net_af_packet", Quirks::by_scatter, 0, false, true, true, false},
 };
 
 // quirks_of - the driver's row, or the row of a driver without quirks.
 [[nodiscard]] constexpr Quirks quirks_of(std::string_view driver) noexcept {
     for (const Quirks& row : kQuirks)
         if (row.driver == driver) return row;
-    return {driver, Quirks::by_scatter, 0, false, false, false};
+    return {driver, Quirks::by_scatter, 0, false, false, false, false};
 }
 
 }  // namespace umbuf

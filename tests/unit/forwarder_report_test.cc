@@ -132,5 +132,28 @@ TEST_F(ForwarderReportTest, ClearingADevicesCountersTakesNothingFromTheForwardin
     set.bury();
 }
 
+TEST(Sums, AreAskedOfHardwareWhereModeCsumMayRun) {
+    const auto info = [](const char* driver) {
+        rte_eth_dev_info i{};
+        i.driver_name = driver;
+        i.rx_offload_capa = RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+        i.tx_offload_capa = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+        return i;
+    };
+    Settings s;
+    s.interactive = false;
+    s.mode = "csum";
+    EXPECT_EQ(sums_for(s, info("net_ixgbe")).rx, uint64_t{RTE_ETH_RX_OFFLOAD_UDP_CKSUM});
+    EXPECT_EQ(sums_for(s, info("net_ixgbe")).tx, uint64_t{RTE_ETH_TX_OFFLOAD_IPV4_CKSUM});
+    for (const char* driver : {"net_virtio", "net_virtio_user", "net_vhost", "net_tap"}) {
+        EXPECT_EQ(sums_for(s, info(driver)).rx | sums_for(s, info(driver)).tx, 0u) << driver;
+        EXPECT_TRUE(sums_for(s, info(driver)).software) << driver;
+    }
+    s.mode = "mac";
+    EXPECT_EQ(sums_for(s, info("net_ixgbe")).tx, 0u) << "the mode is fixed";
+    s.interactive = true;
+    EXPECT_NE(sums_for(s, info("net_ixgbe")).tx, 0u) << "a prompt may change the mode";
+}
+
 }  // namespace
 }  // namespace umbuf::fwd

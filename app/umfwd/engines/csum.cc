@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // csum.cc - mode csum: forward like mode mac, with IPv4, UDP and TCP checksums made right.
 //
-// A checksum is made by the transmit port where that offload is on, else here. What came in wrong
+// A checksum is made by the transmit port where that offload is on (port_set.h says where it is asked
+// for: on devices with hardware for it), else here. What came in wrong
 // is counted (Bad-ipcsum, Bad-l4csum): by the receiving device's word where it gave one, else by
 // our own sum. The one case not counted: the device said nothing and the transmit port makes the
 // checksum, so that nobody here has reason to read the data.

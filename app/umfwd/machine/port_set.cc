@@ -84,6 +84,18 @@ std::string why_not_probed(const std::string& name, const std::string& devargs, 
 
 }  // namespace
 
+SumWish sums_for(const Settings& settings, const rte_eth_dev_info& info) {
+    constexpr uint64_t kRx = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM |
+                             RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+    constexpr uint64_t kTx = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
+                             RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+    const bool may = settings.mode == "csum" || settings.interactive || !settings.cmdline_files.empty();
+    const SumWish wish{.rx = info.rx_offload_capa & kRx, .tx = info.tx_offload_capa & kTx};
+    if (!may || (wish.rx | wish.tx) == 0) return {};
+    const char* driver = info.driver_name == nullptr ? "" : info.driver_name;
+    return quirks_of(driver).soft_sums ? SumWish{.software = true} : wish;
+}
+
 PortSet::PortSet(const Settings& settings, Buffers& buffers) : settings_(settings), buffers_(buffers) {
     for (const rte_eth_event_type event : kEvents)
         rte_eth_dev_callback_register(RTE_ETH_ALL, event, on_event, nullptr);
@@ -124,6 +136,15 @@ Result<PortConfig> PortSet::config_for(uint16_t id) {
     config.rx_zone = zone.value();
     config.shared_mbufs = may_share(settings_);
     config.rss_hf = settings_.rss_hf;
+    rte_eth_dev_info info{};
+    if (rte_eth_dev_info_get(id, &info) != 0) return config;  // configure() says why
+    const SumWish sums = sums_for(settings_, info);
+    config.rx_offloads = sums.rx;
+    config.tx_offloads = sums.tx;
+    if (sums.software && settings_.mode == "csum")
+        say(fmt::format("port {} ({}): checksums are made in software: what the device offers leaves "
+                        "them unfinished for its peer, or is the driver's own software\n",
+                        id, info.driver_name));
     return config;
 }
 

@@ -17,6 +17,14 @@
 
 namespace umbuf::fwd {
 
+struct SumWish {
+    uint64_t rx = 0, tx = 0;  // RTE_ETH_{RX,TX}_OFFLOAD_*
+    bool software = false;    // the device offers sums that are better made here
+};
+// sums_for - the checksum offloads to ask a device for: all that it has, where mode csum runs or may
+// come to run, unless they are none in truth (Quirks::soft_sums).
+[[nodiscard]] SumWish sums_for(const Settings& settings, const rte_eth_dev_info& info);
+
 class PortSet {  // Control thread. `quiesce` as in port.h.
   public:
     PortSet(const Settings& settings, Buffers& buffers);
