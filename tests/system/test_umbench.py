@@ -8,7 +8,7 @@ import case
 import lab
 
 VDEVS, MODES = ("null", "ring", "virtio"), ("io", "mac")
-ASKED = ["--pairs", "1", "--seconds", "0.2", "--vdev", ",".join(VDEVS), "--mode", ",".join(MODES)]
+ASKED = ["--pairs", "1", "--seconds", "0.1", "--vdev", ",".join(VDEVS), "--mode", ",".join(MODES)]
 KEYS = {"vdev", "mode", "umfwd_mpps", "testpmd_mpps", "ratio"}
 
 
