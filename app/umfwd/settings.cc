@@ -507,6 +507,9 @@ Status check_writable(const std::string& file) {
     const std::filesystem::path folder = std::filesystem::path(file).parent_path();
     const std::string place =
         std::filesystem::exists(file, ignored) ? file : folder.empty() ? "." : folder.string();
+    if (place != file && std::filesystem::exists(place, ignored) &&
+        !std::filesystem::is_directory(place, ignored))
+        return unusable("--json", file, "cannot be written", ENOTDIR);
     if (access(place.c_str(), W_OK) != 0)
         return unusable("--json", file, "cannot be written", errno);
     return {};

@@ -213,6 +213,8 @@ TEST(Settings, FilesThatCannotBeUsedAreNoticedBeforeTheStart) {
               "--json=/nonexistent/report.json: cannot be written: No such file or directory");
     s.json_file = "/tmp";
     EXPECT_EQ(check_files(s).error().code, EISDIR);
+    s.json_file = "/etc/passwd/report.json";
+    EXPECT_EQ(check_files(s).error().code, ENOTDIR);
     s.json_file = "/tmp/umfwd-no-such-report.json";
     EXPECT_TRUE(check_files(s).ok());
     s.cmdline_files = {"/nonexistent/commands"};
