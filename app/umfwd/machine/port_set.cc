@@ -12,8 +12,8 @@
 #include <rte_errno.h>
 #include <rte_log.h>
 
-#include "app/umfwd/engine.h"
-#include "app/umfwd/mac_text.h"
+#include "app/umfwd/engines/engine.h"
+#include "app/umfwd/packet/mac_text.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/machine/topology.h"
 #include "drivers/net/eal.h"
