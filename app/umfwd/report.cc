@@ -364,7 +364,9 @@ Report since(Report now, const Report& base) {
     for (PortForward& p : now.ports)
         for (const PortForward& b : base.ports) {
             if (p.generation != b.generation) continue;
+            const uint64_t flushed = p.flushed;
             sub_counts(kPortCounts, p, b);
+            p.flushed = flushed;  // counted before the base was taken, and of interest after it
             sub_counts(kFaultCounts, p.faults, b.faults);
         }
     for (size_t i = 0; i < now.lcores.size() && i < base.lcores.size(); ++i) {

@@ -282,13 +282,14 @@ TEST(Report, NoCounterIsForgotten) {
     now.ports = {filled(7)};
     base.ports = {filled(4)};
     const Report r = since(now, base);
-#define X(field) EXPECT_EQ(r.ports[0].field, 3u) << #field;
+    const auto left = [](std::string_view field) { return field == "flushed" ? 7u : 3u; };
+#define X(field) EXPECT_EQ(r.ports[0].field, left(#field)) << #field;
     UM_PORT_COUNTS(X)
 #undef X
     EXPECT_EQ(r.ports[0].faults.flap, 3u);
     EXPECT_EQ(r.ports[0].nic.tx_bytes, 7u) << "the device's own: since it was started";
     const auto json = nlohmann::json::parse(to_json(r))["ports"][0];
-#define X(field) EXPECT_EQ(json[#field], 3) << #field;
+#define X(field) EXPECT_EQ(json[#field], left(#field)) << #field;
     UM_PORT_COUNTS(X)
 #undef X
 #define X(field) EXPECT_EQ(json["nic"][#field], 7) << #field;
