@@ -255,10 +255,8 @@ Status show_device(Session& session, const Args& args) {
 Status clear_port(Session& session, const Args& args) {
     const bool extended = args.word(0) == "xstats";
     return on_each(session, args, [&](const Port& port) -> Status {
-        const int e = extended ? rte_eth_xstats_reset(port.id()) : rte_eth_stats_reset(port.id());
-        if (e != 0)
-            return Error{-e, fmt::format("port {} ({}): its counters cannot be cleared: {}",
-                                         port.id(), port.driver(), rte_strerror(-e))};
+        if (Status status = session.forwarder->port_clear(port.id(), extended); !status)
+            return status;
         session.shown.erase(port.id());
         return print(session, fmt::format("\n  NIC {}statistics for port {} cleared\n",
                                           extended ? "extended " : "", port.id()));
