@@ -225,6 +225,7 @@ TEST_F(ForwarderTest, ADetachedPortLeavesAStubUntilTheNextStart) {
     EXPECT_EQ(f->port_detach(b.id).error().code, ENODEV);
     a.put(50);
     EXPECT_TRUE(until([&] { return f->report().all.tx_dropped == 50; }));
+    EXPECT_EQ(f->report().all.tx_closed, 50u) << "the detached port's own count";
     EXPECT_OK(f->stop());
     EXPECT_EQ(f->report().streams.size(), 2u) << "the old streams can still be read";
     EXPECT_OK(f->start());

@@ -530,6 +530,10 @@ TEST_F(PortTest, AChainThatPcapWouldTruncateDiesCounted) {
     auto port = configured(
         device("net_pcap", "rx_pcap=" + in.path.string() + ",tx_pcap=" + out.path.string()));
     open(*port);
+    if (!port->guarded()) {
+        gone(std::move(port));
+        GTEST_SKIP() << "this DPDK's pcap driver offers chains of any length";
+    }
     constexpr uint32_t kLimit = RTE_ETHER_MAX_JUMBO_FRAME_LEN;
     EXPECT_TRUE(send(*port, chain(pattern(kLimit + 1), 2000)));
     EXPECT_EQ(port->chain_drops(), 1u);
