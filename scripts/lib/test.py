@@ -94,8 +94,8 @@ def clang(names):
         return Tally()
     if not shutil.which("clang++"):
         return show("skip", 0, name, "there is no clang++; scripts/deps test brings it")
-    # The objects are never run: little optimisation and no debug information, to have them soon.
-    build = ('[ -e "$1/build.ninja" ] || CXX=clang++ meson setup -Dtests=false -Doptimization=1 '
+    # The objects are never run: no optimisation and no debug information, to have them soon.
+    build = ('[ -e "$1/build.ninja" ] || CXX=clang++ meson setup -Dtests=false -Doptimization=0 '
              '-Ddebug=false "$1" && exec ninja -C "$1" --quiet')
     return one_command(name, ["sh", "-c", build, "sh", BUILD / "clang"])
 
