@@ -10,6 +10,7 @@
 
 #include "lib/mbuf/verbs.h"
 #include "lib/mbuf/verify.h"
+#include "tests/unit/watchdog.h"
 
 namespace umbuf::test {
 
@@ -38,7 +39,7 @@ inline std::vector<uint32_t> levels() {
     return in_use;
 }
 
-// Every test gives back what it took; nobody has to remember.
+// Every test ends, and gives back what it took; nobody has to remember.
 class MbufTest : public ::testing::Test {
   protected:
     void SetUp() override {
@@ -52,6 +53,7 @@ class MbufTest : public ::testing::Test {
     }
 
   private:
+    Watchdog watchdog_;
     std::vector<uint32_t> before_;
 };
 

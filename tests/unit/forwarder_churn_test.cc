@@ -374,6 +374,7 @@ class Churn : public ForwarderChurn {
     void run(int n, void (Round::*life)()) {
         Sums sums;
         for (int i = 0; i < n && !HasFailure(); ++i) {
+            test::Watchdog::feed();
             Round round(test::seed() + 1000003 * static_cast<uint64_t>(i), sums);
             (round.*life)();
             EXPECT_FALSE(HasFailure()) << "in round " << i;
