@@ -15,7 +15,7 @@
 //
 // The window. At most `window` packets are under way beyond the highest number that has come back,
 // and it is smaller than the rings of the path, so that a lossless path loses nothing to us. A hole
-// in the numbers never blocks it; when nothing at all comes back for a while, the packets under way
+// in the numbers never blocks it; when nothing new comes back for a while, the packets under way
 // are written off. A packet that comes after all is taken off the loss again: loss is not counted
 // up, it is what has been sent and not seen.
 //
@@ -98,9 +98,12 @@ struct Track {
     [[nodiscard]] uint64_t expected_below() const noexcept {
         return std::max(next.read(), written_off.read());
     }
-    [[nodiscard]] bool all_back() const noexcept {
-        return distinct.read() + unnumbered.read() >= sent.read();
+    // back - how many have come back, each once: it only grows, and no more than were sent come. A
+    // damaged one without a number may be the copy of another, so those may be too many.
+    [[nodiscard]] uint64_t back() const noexcept {
+        return std::min(distinct.read() + unnumbered.read(), sent.read());
     }
+    [[nodiscard]] bool all_back() const noexcept { return back() >= sent.read(); }
     void note(uint64_t seq) noexcept;
 };
 
@@ -144,7 +147,7 @@ struct State : EngineState {
     sync::atomic<bool> stop{false};        // [a] request_drain
     sync::atomic<bool> gave_up{false};     // [a] told to drain, waited, wrote the rest off
     Track* usual = nullptr;                // [r] whose packets this stream receives
-    uint64_t arrived = 0, arrived_at = 0;  // [s] watch(): receiver's count, and when it last moved
+    uint64_t arrived = 0, arrived_at = 0;  // [s] watch(): how many were back, and when it last grew
     uint16_t n_pending = 0;                // [s] numbered, but the port had no room yet
     rte_mbuf* pending[kMaxBurst];          // [s]
 };
@@ -267,12 +270,13 @@ void number_more(const Stream& stream, State& state, uint64_t now) noexcept {
 
 // watch - write off what is under way when nothing has come back for too long: soon while sending,
 // so that the window opens again; later when draining, because what comes after that is not seen.
+// The copy of a packet that was back already is nothing: a loop in the path makes such for ever.
 void watch(State& state, uint64_t now) noexcept {
     Track& track = state.track;
     const bool draining = state.stop.load(sync::relaxed);
     const bool written_off = draining ? state.gave_up.load(sync::relaxed)
                                       : track.written_off.read() >= track.sent.read();
-    const uint64_t arrived = track.received.read();
+    const uint64_t arrived = track.back();
     if (arrived != state.arrived || written_off || track.all_back()) {
         state.arrived = arrived;
         state.arrived_at = now;
@@ -428,6 +432,11 @@ bool drained(const Stream& stream) {
     const Track& track = state->track;
     if (!state->stop.load(sync::relaxed) || track.issued.read() != track.sent.read()) return false;
     return track.all_back() || state->gave_up.load(sync::relaxed);
+}
+
+uint64_t packets_back(const Stream& stream) {
+    const auto* state = dynamic_cast<const State*>(stream.state.get());
+    return state == nullptr ? 0 : state->track.back();
 }
 
 SeqReport seq_report(const Stream& stream) {

@@ -15,6 +15,9 @@ void request_drain(Stream& stream);
 // drained - everything that this stream sent has come back, or nothing has come for so long that
 // the rest counts as lost.
 [[nodiscard]] bool drained(const Stream& stream);
+// packets_back - how many of the packets that this stream sent have come back, each counted once. Of
+// two readings the later is not smaller, and it ends at what was sent, whatever a path repeats.
+[[nodiscard]] uint64_t packets_back(const Stream& stream);
 // seq_report - what became of the packets that this stream sent, whichever stream received them.
 //      sent == received - duplicate + lost, once drained or ended; before, a sample.
 [[nodiscard]] SeqReport seq_report(const Stream& stream);

@@ -290,7 +290,8 @@ void Forwarder::State::flush_unread() {
 // ---- stopping them ------------------------------------------------------------------------------
 
 // A generator's packets are under way somewhere. Wait for them as long as any arrive, and half a
-// second longer. Only its own count, each once: other people's may come for ever.
+// second longer. Only its own count, each once: other people's may come for ever, and so may copies
+// of one that was here already.
 void Forwarder::State::drain_generators() {
     for (Placed& p : placed) request_drain(*p.stream);
     lanes->quiesce();  // from here no turn is under way that has not seen the request
@@ -301,8 +302,8 @@ void Forwarder::State::drain_generators() {
                            [](const Placed& p) { return drained(*p.stream); });
     };
     while (!all_drained() && rte_rdtsc() - since_tsc < patience) {
-        const SeqReport came = sequence();
-        const uint64_t now = came.received - came.duplicate;
+        uint64_t now = 0;
+        for (const Placed& p : placed) now += packets_back(*p.stream);
         if (now != moved) since_tsc = rte_rdtsc();
         moved = now;
         usleep(1000);
