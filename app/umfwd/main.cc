@@ -14,7 +14,6 @@
 
 #include <fmt/format.h>
 #include <rte_cycles.h>
-#include <rte_eal.h>
 
 #include "app/umfwd/machine/forwarder.h"
 #include "app/umfwd/prompt/prompt.h"
@@ -179,7 +178,7 @@ int main_with(int argc, char** argv) {
     if (Status status = check_files(settings); !status) return complain(status.error());
     if (const Result<int> eal = eal_start(argc, argv); !eal) return complain(eal.error());
     Status status = run(settings);
-    rte_eal_cleanup();
+    eal_end();
     return status ? 0 : complain(status.error());
 }
 

@@ -21,6 +21,7 @@
 #include <rte_log.h>
 
 #include "drivers/net/eal_args.h"
+#include "drivers/net/interrupt_thread.h"
 
 namespace umbuf {
 
@@ -213,6 +214,10 @@ Result<int> eal_start(int argc, char** argv) {
         return s.error();
     }
     return used;
+}
+
+void eal_end() {
+    if (on_interrupt_thread([] {})) rte_eal_cleanup();
 }
 
 }  // namespace umbuf

@@ -21,6 +21,11 @@ namespace umbuf {
 // crash inside, the process says so and exits with status 1. SIGPIPE is ignored from here on.
 [[nodiscard]] Result<int> eal_start(int argc, char** argv);
 
+// eal_end - rte_eal_cleanup(), unless EAL's interrupt thread hangs in a driver
+// (interrupt_thread.h): what such a driver holds is left to the kernel, which takes it back when
+// the process ends. After it nothing of DPDK may be used. Control thread, at the end.
+void eal_end();
+
 // eal_log - what DPDK printed while it started. For people who want more than the sentence: print
 // it after the sentence. When the arguments have a --log-level, it was already printed.
 [[nodiscard]] const std::string& eal_log() noexcept;

@@ -9,6 +9,7 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 
+#include "drivers/net/interrupt_thread.h"
 #include "lib/mbuf/verbs.h"
 
 namespace umbuf {
@@ -165,18 +166,20 @@ Status Port::close(bool detach) {
         return {};
     }
     // Only net_ring takes packets in while it is stopped, and a stopped device must not be polled.
-    if (driver_ == "net_ring" && !device_running_ && present())
+    // And what a virtio-user device had EAL watch while it was set up, only a stop takes back.
+    const bool stop_is_due = driver_ == "net_ring" || (quirks_.by_interrupt && !device_ran_);
+    if (stop_is_due && !device_running_ && present())
         if (Status s = start_device(); !s.ok()) return s;
     drain();
     if (Status s = stop_device(); !s.ok()) return s;
     rte_eth_dev_info info{};
     const bool have_info = rte_eth_dev_info_get(id_, &info) == 0;
-    if (const int e = rte_eth_dev_close(id_); e != 0) return device_error(e, "close");
+    if (Status s = with_device("close", [this] { return rte_eth_dev_close(id_); }); !s.ok())
+        return s;
     phase_ = PortPhase::closed;
     if (!detach) return {};
-    if (const int e = have_info ? rte_dev_remove(info.device) : -ENODEV; e != 0)
-        return device_error(e, "detach");
-    return {};
+    const int e = have_info ? rte_dev_remove(info.device) : -ENODEV;
+    return e == 0 ? Status{} : device_error(e, "detach");
 }
 
 Status Port::halt(const Quiesce& quiesce) {
@@ -210,18 +213,32 @@ bool Port::link_up() const noexcept {
     return rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 
+// with_device - do what changes the device where nobody else does.
+Status Port::with_device(const char* what, const std::function<int()>& work) {
+    int e = 0;
+    if (!quirks_.by_interrupt)
+        e = work();
+    else if (!on_interrupt_thread([&] { e = work(); }))
+        return Error{EBUSY,
+                     fmt::format("port {} ({}, {}): cannot {} the device now: its peer has "
+                                 "connected and says nothing, and the driver waits for it; end "
+                                 "the peer and try again",
+                                 id_, name_, driver_, what)};
+    return e == 0 ? Status{} : device_error(e, what);
+}
+
 Status Port::start_device() {
     if (device_running_) {  // Quirks::one_start: what came while we were closed is too old
         drain();
         return {};
     }
-    if (const int e = rte_eth_dev_start(id_); e != 0) {
-        Error error = device_error(e, "start");
+    if (Status s = with_device("start", [this] { return rte_eth_dev_start(id_); }); !s.ok()) {
+        Error error = s.error();
         // Its client connects when it starts, and says "not permitted" when there is nobody.
         if (driver_ == "net_memif") error.text += "; is the other side (role=server) running?";
         return error;
     }
-    device_running_ = true;
+    device_running_ = device_ran_ = true;
     adapt_to_scatter();
     if (!config_.promiscuous) return {};
     if (const int e = rte_eth_promiscuous_enable(id_); e != 0)
@@ -243,8 +260,9 @@ void Port::adapt_to_scatter() {
 
 Status Port::stop_device() {
     if (!device_running_) return {};
-    const int e = ours() ? rte_eth_dev_stop(id_) : -ENODEV;
-    if (e != 0 && present()) return device_error(e, "stop");
+    const Status stopped =
+        with_device("stop", [this] { return ours() ? rte_eth_dev_stop(id_) : 0; });
+    if (!stopped.ok() && present()) return stopped;
     if (!present()) note("the device is gone: it was stopped as far as it still could be");
     device_running_ = false;
     return {};

@@ -20,7 +20,10 @@
 // quiescent state (Quiesce): from then on nobody is inside the device, and it may be stopped.
 //
 // Threads: configure, start, stop, open and close are for the control thread; rx_burst and tx_burst
-// for the one lcore that owns the queue; counters for anyone.
+// for the one lcore that owns the queue; counters for anyone. Where the driver has a mind of its
+// own (Quirks::by_interrupt), configure, start, stop and close have EAL's interrupt thread do it.
+// While that one waits for a silent peer they change nothing and say EBUSY: the caller may try
+// again.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -107,10 +110,10 @@ class Port {
         return path(*this, queue, burst, n);
     }
     // tx_burst - some are taken, from the front; the caller keeps (owns) the rest. A closed port
-    // takes all and frees them. On a port that cannot send chains, a chain is replaced in burst[] by
-    // its flat copy, also when it is then not taken; one that does not fit one mbuf of the receive
-    // zone is taken and freed. The dead are counted by name, in the answer for the caller's books
-    // and in closed_drops() and chain_drops() for the port's.
+    // takes all and frees them. On a port that cannot send chains, a chain is replaced in burst[]
+    // by its flat copy, also when it is then not taken; one that does not fit one mbuf of the
+    // receive zone is taken and freed. The dead are counted by name, in the answer for the caller's
+    // books and in closed_drops() and chain_drops() for the port's.
     Sent tx_burst(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
         const TxPath path = tx_path_.load(sync::acquire);  // pairs with the release in open_tx()
         if (__builtin_expect(path == nullptr, 1))
@@ -159,6 +162,7 @@ class Port {
     [[nodiscard]] bool present() const noexcept;
     void note(std::string text);
     void reclaim_sent();
+    [[nodiscard]] Status with_device(const char* what, const std::function<int()>& work);
     [[nodiscard]] Status start_device();
     void adapt_to_scatter();
     [[nodiscard]] Status stop_device();
@@ -171,6 +175,7 @@ class Port {
     bool scatter_ = false;                            // [c] before the paths open
     bool guarded_ = false;                            // [I]
     bool device_running_ = false;                 // [c] may outlive `started`: Quirks::one_start
+    bool device_ran_ = false;                     // [c]
     PortPhase phase_ = PortPhase::configured;     // [c]
     RxPath open_rx_ = nullptr;                    // [c] what rx_path_ is when open
     TxPath open_tx_ = nullptr;                    // [c]

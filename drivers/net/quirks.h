@@ -33,19 +33,22 @@ struct Quirks {
     // running until it is closed; stop closes our paths only.
     bool one_start;
     // soft_sums - its checksum offloads move no work to hardware. virtio and vhost negotiate that
-    // packets carry unfinished checksums, which a peer in user space takes for wrong ones; tap makes
-    // them in the driver, from a copy of the header.
+    // packets carry unfinished checksums, which a peer in user space takes for wrong ones; tap
+    // makes them in the driver, from a copy of the header.
     bool soft_sums = false;
+    // by_interrupt - changes its device on EAL's interrupt thread, and takes no care of those who
+    // change it meanwhile: whoever does goes there, too (interrupt_thread.h).
+    bool by_interrupt = false;
 };
 
 inline constexpr Quirks kQuirks[] = {
-    // driver, chains, chain_bytes, endless, soft_mtu, one_start, soft_sums
+    // driver, chains, chain_bytes, endless, soft_mtu, one_start, soft_sums, by_interrupt
     {"net_ring", Quirks::never, 0, false, false, false, false},
     {"net_null", Quirks::by_scatter, kNoLimit, true, false, false, false},
     {"net_pcap", Quirks::always, RTE_ETHER_MAX_JUMBO_FRAME_LEN, true, false, true, false},
     {"net_vhost", Quirks::always, 0, false, false, false, true},
     {"net_virtio", Quirks::always, 0, false, false, false, true},
-    {"net_virtio_user", Quirks::always, 0, false, false, false, true},
+    {"net_virtio_user", Quirks::always, 0, false, false, false, true, true},
     {"net_memif", Quirks::always, 0, false, true, false, false},
     {"net_tap", Quirks::always, 0, false, true, false, true},
     {"net_af_packet", Quirks::by_scatter, 0, false, true, true, false},

@@ -72,6 +72,7 @@ struct PortSetup {
     Status configure_device();
     Status apply_mtu();
     Status setup_queues();
+    Status set_up_device();
     void finish();
     void note_missing(uint64_t missing, const char* (*name)(uint64_t));
 };
@@ -288,6 +289,17 @@ Status PortSetup::setup_queues() {
     return {};
 }
 
+Status PortSetup::set_up_device() {
+    Status done;
+    const Status asked = port->with_device("configure", [&] {
+        done = configure_device();
+        if (done.ok()) done = apply_mtu();
+        if (done.ok()) done = setup_queues();
+        return 0;  // an error of theirs says more than a number
+    });
+    return asked.ok() ? done : asked;
+}
+
 void PortSetup::finish() {
     Port& p = *port;
     p.rx_offloads_ = conf.rxmode.offloads;
@@ -310,9 +322,7 @@ Result<std::unique_ptr<Port>> Port::configure(uint16_t id, const PortConfig& con
     s.choose_receive();
     s.choose_transmit();
     s.choose_rss();
-    if (Status st = s.configure_device(); !st.ok()) return st.error();
-    if (Status st = s.apply_mtu(); !st.ok()) return st.error();
-    if (Status st = s.setup_queues(); !st.ok()) return st.error();
+    if (Status st = s.set_up_device(); !st.ok()) return st.error();
     s.finish();
     return std::move(s.port);
 }

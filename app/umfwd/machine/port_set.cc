@@ -3,6 +3,7 @@
 #include "app/umfwd/machine/port_set.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -215,6 +216,8 @@ Status PortSet::remove(uint16_t id, bool detach, const Port::Quiesce& quiesce) {
         Status status = slot->port->halt(quiesce);
         // The last one unplugs the device: its ports must be closed by then.
         if (status) status = slot->port->close(detach && each == ids.back());
+        // Not refused for good: it stays, with closed paths.
+        if (!status && status.error().code == EBUSY) return status;
         if (!status && first) first = status;
         graveyard_.push_back(std::move(*slot));
         slots_.erase(slots_.begin() + (slot - slots_.data()));

@@ -41,7 +41,8 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
 
     void say_notes(uint16_t id);  // the port's notes that have not been printed
     // remove - from whatever phase to closed; `detach`: unplug the device, and with it its other
-    // ports. The objects go to the graveyard, also when the device refused.
+    // ports. The objects go to the graveyard, also when the device refused, but not when it was busy
+    // (EBUSY).
     [[nodiscard]] Status remove(uint16_t id, bool detach, const Port::Quiesce& quiesce);
     void bury();  // no stream knows the dead any more
     // flush - free what the port received while nobody read, if it is not an endless source.
