@@ -255,6 +255,26 @@ def run(argv, timeout=PATIENCE_S, check=True, cwd=None):
 
 # ---- namespaces
 
+def forget_the_dead():
+    """Take back what runs left that were killed with -9: namespaces, folders and DPDK's run-time files.
+
+    Only what bears our own names with the pid of a process that is gone."""
+    def dead(name, pattern):
+        found = re.fullmatch(pattern, name)
+        return found and not os.path.isdir(f"/proc/{found[1]}")
+
+    if os.geteuid() == 0:
+        for line in run(["ip", "netns", "list"], check=False).splitlines():
+            name = line.partition(" ")[0]
+            if dead(name, r"um(\d+)[a-z]+"):
+                run(["ip", "netns", "delete", name], check=False)
+    for base, pattern in [(pathlib.Path(tempfile.gettempdir()), r"umbuf-(\d+)-.*")] + \
+                         [(pathlib.Path(base), r"umlab(\d+)n\d+") for base in run_time_folders()]:
+        for entry in base.iterdir() if base.is_dir() else ():
+            if dead(entry.name, pattern):
+                shutil.rmtree(entry, ignore_errors=True)
+
+
 class Namespace:
     """A network namespace. Its name holds our pid, so that two runs never meet."""
 
@@ -304,13 +324,15 @@ def veth(outer, inner, mtu=1500):
 
 HUGE_DIR = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 CLAIMS = pathlib.Path("/run/lock/umbuf-hugepages")
+ADDED = pathlib.Path("/run/lock/umbuf-hugepages-added")
 
 
 class Hugepages:
     """2 MB pages for as long as the object lives; `pages` is 0 when there are none to be had.
 
     Only root may reserve. What is already there and claimed by nobody is used as it is; what had to
-    be added is given back. Runs side by side know of each other by a file of claims."""
+    be added is given back, by the next run if this one is killed with -9. Runs side by side know of
+    each other by a file of claims; another has what each of them added."""
 
     def __init__(self, pages):
         self.pages = 0
@@ -321,7 +343,7 @@ class Hugepages:
             # Without root DPDK cannot use pages that root reserved, unless somebody mounted a
             # hugetlbfs for the user; --no-huge always works.
             return
-        with self._claims() as claims:
+        with self._books() as (claims, added):
             free = int((HUGE_DIR / "free_hugepages").read_text())
             spoken_for = sum(claims.values())
             shortfall = pages if spoken_for else max(0, pages - free)
@@ -334,16 +356,17 @@ class Hugepages:
                 return
             self.pages = pages
             claims[os.getpid()] = claims.get(os.getpid(), 0) + pages
+            added[os.getpid()] = added.get(os.getpid(), 0) + self._added
         atexit.register(self.release)
 
     def release(self):
         if not self.pages:
             return
-        with self._claims() as claims:
-            left = claims.get(os.getpid(), 0) - self.pages
-            claims.pop(os.getpid(), None)
-            if left > 0:
-                claims[os.getpid()] = left
+        with self._books() as (claims, added):
+            for book, pages in ((claims, self.pages), (added, self._added)):
+                left = book.pop(os.getpid(), 0) - pages
+                if left > 0:
+                    book[os.getpid()] = left
             self._give_back()
         self.pages = 0
 
@@ -367,22 +390,27 @@ class Hugepages:
         with contextlib.suppress(OSError):
             (HUGE_DIR / "nr_hugepages").write_text(str(pages))
 
-    @staticmethod
+    @classmethod
     @contextlib.contextmanager
-    def _claims():
+    def _books(cls):
+        """Pages by process: claimed, and added. The lock of the first file is for both."""
         CLAIMS.parent.mkdir(parents=True, exist_ok=True)
-        with open(CLAIMS, "a+", encoding="ascii") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            claims = {}
-            for line in file.read().splitlines():
-                pid, pages = map(int, line.split())
-                if os.path.isdir(f"/proc/{pid}"):
-                    claims[pid] = claims.get(pid, 0) + pages
-            yield claims
-            file.seek(0)
-            file.truncate()
-            file.write("".join(f"{pid} {pages}\n" for pid, pages in claims.items()))
+        with open(CLAIMS, "a+", encoding="ascii") as first, open(ADDED, "a+", encoding="ascii") as second:
+            fcntl.flock(first, fcntl.LOCK_EX)
+            books = []
+            for file in first, second:
+                file.seek(0)
+                books.append({int(pid): int(pages) for pid, pages in map(str.split, file)})
+            claims, added = books
+            for pid in [pid for pid in claims | added if not os.path.isdir(f"/proc/{pid}")]:
+                claims.pop(pid, None)
+                if pages := added.pop(pid, 0):
+                    cls._set_total(max(0, cls._total() - pages))
+            yield claims, added
+            for file, book in zip((first, second), books):
+                file.seek(0)
+                file.truncate()
+                file.write("".join(f"{pid} {pages}\n" for pid, pages in book.items()))
 
 
 def huge_is_possible():
@@ -397,7 +425,7 @@ class Lab:
 
     def __init__(self, logs=None, huge=None):
         self._stack = contextlib.ExitStack()
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="umbuf-"))
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"umbuf-{os.getpid()}-"))
         self._stack.callback(shutil.rmtree, self.dir, ignore_errors=True)
         self.logs = pathlib.Path(logs) if logs else self.dir
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -466,9 +494,13 @@ class Lab:
                                    "--disable-link-check", *app])
 
 
+def run_time_folders():
+    return "/var/run/dpdk", os.environ.get("XDG_RUNTIME_DIR", "/tmp") + "/dpdk"
+
+
 def forget_prefix(prefix):
     """DPDK leaves its run-time files where they are; nobody will ever use these again."""
-    for base in ("/var/run/dpdk", os.environ.get("XDG_RUNTIME_DIR", "/tmp") + "/dpdk"):
+    for base in run_time_folders():
         shutil.rmtree(f"{base}/{prefix}", ignore_errors=True)
 
 

@@ -88,6 +88,7 @@ def main():
     # Pages for two processes at a time, for as long as the tests run.
     with lab.Hugepages(2 * 128) if tests else lab.Hugepages(0):
         if tests:
+            lab.forget_the_dead()
             print(f"SEED={case.SEED}", flush=True)
         unittest.TestSuite(tests).run(result)
     tally = result.tally
