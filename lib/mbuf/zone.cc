@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <string_view>
 
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_mbuf_dyn.h>
+#include <rte_mbuf_pool_ops.h>
 
 #include "lib/mbuf/zone_get.h"
 
@@ -37,9 +39,17 @@ struct Registry {
 };
 Registry g;
 
+// Was the handler of drivers/mempool/checked asked for (EAL's --mbuf-pool-ops-name)? DPDK gives it
+// the mbuf pools; the raw ones are ours to give. It sees what reaches it, so there are no caches.
+constexpr char kChecked[] = "checked";
+bool checked() { return std::string_view(rte_mbuf_best_mempool_ops()) == kChecked; }
+
 Error no_pool(const std::string& name, uint32_t n, uint64_t element, int socket) {
     if (rte_errno == EEXIST)
         return {EEXIST, "zone " + name + ": there is a pool of that name already; each zone needs its own"};
+    if (rte_errno == EINVAL && checked())
+        return {EINVAL, "zone " + name + ": the mempool handler \"checked\" is not loaded (EAL's -d "
+                        "librte_mempool_checked.so), or it has just refused its options"};
     return {rte_errno != 0 ? rte_errno : ENOMEM,
             "zone " + name + ": no memory for " + std::to_string(n) + " elements of " +
                 std::to_string(element) + " bytes (" + std::to_string((n * element) >> 20) +
@@ -49,6 +59,7 @@ Error no_pool(const std::string& name, uint32_t n, uint64_t element, int socket)
 }
 
 uint32_t fitting_cache(uint32_t cache, uint32_t n) {
+    if (checked()) return 0;
     // rte_mempool wants 1.5 x cache <= n.
     return std::min({cache, n * 2 / 3, uint32_t{RTE_MEMPOOL_CACHE_MAX_SIZE}});
 }
@@ -119,14 +130,32 @@ Result<Zone*> make_mbuf_zone(uint32_t n, uint32_t cache, int socket) {
     return keep(ZoneKind::mbuf, 0, socket, kMLen, name, pool);
 }
 
+// A pool of the checked handler that leaves each element's control line alone: it stays as
+// init_cluster() made it while the element is at home. Null and rte_errno, as rte_mempool_create().
+rte_mempool* checked_raw_pool(const char* name, uint32_t n, uint32_t element, int socket) {
+    rte_mempool* pool = rte_mempool_create_empty(name, n, element, 0, 0, socket, 0);
+    if (pool == nullptr) return nullptr;
+    int error = rte_mempool_set_ops_byname(pool, kChecked, reinterpret_cast<void*>(sizeof(ExtControl)));
+    if (error == 0) error = std::min(0, rte_mempool_populate_default(pool));
+    if (error == 0) return pool;
+    rte_mempool_free(pool);
+    rte_errno = -error;
+    return nullptr;
+}
+
+rte_mempool* raw_pool(const char* name, uint32_t n, uint32_t element, uint32_t cache, int socket) {
+    if (checked()) return checked_raw_pool(name, n, element, socket);
+    return rte_mempool_create(name, n, element, fitting_cache(cache, n), 0, nullptr, nullptr, nullptr,
+                              nullptr, socket, 0);
+}
+
 Result<Zone*> make_raw_zone(ZoneKind kind, uint8_t cluster, uint32_t n, uint32_t cache, int socket) {
     const uint32_t size = kind == ZoneKind::cluster ? kClusterSizes[cluster] : 0;
     const std::string name = kind == ZoneKind::cluster
                                  ? "um_cl" + std::to_string(size / 1024) + "k_" + std::to_string(socket)
                                  : "um_control_" + std::to_string(socket);
     const uint32_t element = static_cast<uint32_t>(sizeof(ExtControl)) + size;
-    rte_mempool* pool = rte_mempool_create(name.c_str(), n, element, fitting_cache(cache, n), 0,
-                                           nullptr, nullptr, nullptr, nullptr, socket, 0);
+    rte_mempool* pool = raw_pool(name.c_str(), n, element, cache, socket);
     if (pool == nullptr) return no_pool(name, n, element, socket);
     return keep(kind, cluster, socket, size, name, pool);
 }
