@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,17 @@
 
 #include "lib/mbuf/zone.h"
 
+// More words for EAL: those that the binary was built with, then UM_EAL of the environment.
+#ifndef UM_EAL
+#define UM_EAL ""
+#endif
+
 namespace {
+
+void add_words(std::vector<std::string>& to, const char* words) {
+    std::istringstream in(words == nullptr ? "" : words);
+    for (std::string word; in >> word;) to.push_back(word);
+}
 
 // Four lcores, wherever they run: tests need lcore identities, not processors. At most two of the
 // processors that we may use, which need not be 0 and 1 in a container.
@@ -37,6 +48,8 @@ int main(int argc, char** argv) {
     std::vector<std::string> text = {argv[0],      "--no-huge", "-m",          "768",   "--no-pci",
                                      "--no-telemetry", "--no-shconf", "--log-level=error",
                                      lcores(), prefix};
+    add_words(text, UM_EAL);
+    add_words(text, std::getenv("UM_EAL"));
     std::vector<char*> args;
     for (std::string& t : text) args.push_back(t.data());
     if (rte_eal_init(static_cast<int>(args.size()), args.data()) < 0) {
