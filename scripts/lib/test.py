@@ -109,6 +109,16 @@ def unit_tests(names):
     return total
 
 
+def over_checked_pools(names):
+    """The unit tests once more, every mbuf and cluster in a checked pool: the library frees once."""
+    name = "unit tests over checked pools"
+    plugin, program = BUILD / "drivers" / "librte_mempool_checked.so", BUILD / "tests/unit/unit_tests"
+    if not wanted(name, names):
+        return Tally()
+    return one_command(name, [
+        "env", f"UM_EAL=-d {plugin} --mbuf-pool-ops-name=checked", program])
+
+
 def google_test(program, names):
     listing = subprocess.run([program, "--gtest_list_tests"], stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
@@ -208,7 +218,7 @@ def main():
     names = parser.parse_args().names
     LOGS.mkdir(parents=True, exist_ok=True)
     total = Tally()
-    for step in (checks, clang, unit_tests, models_and_mutants, system_tests):
+    for step in (checks, clang, unit_tests, over_checked_pools, models_and_mutants, system_tests):
         total += step(names)
     if total == Tally():
         print(f"scripts/test: no test has {' or '.join(names)} in its name", file=sys.stderr)

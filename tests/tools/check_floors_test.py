@@ -65,6 +65,12 @@ class CheckFloors(unittest.TestCase):
         self.bites("lib/ref/x.h", "  #  include <rte_mbuf.h>", "without DPDK")
         self.bites("lib/mbuf/x.h", "#include <rte_ethdev.h>", "drivers/")
 
+    def test_the_plugin_stands_on_base_alone(self):
+        path = "drivers/mempool/checked/x.h"
+        self.passes(path, '#include <rte_mempool.h>\n#include "lib/base/a.h"')
+        self.bites(path, '#include "lib/ref/b.h"', "floor 0", "floor 1")
+        self.bites(path, "#include <rte_ethdev.h>", "drivers/")
+
     def test_includes_are_named_from_the_top_and_exist(self):
         self.bites("lib/mbuf/x.h", '#include "c.h"', "from the top")
         self.bites("lib/mbuf/x.h", "#include <lib/mbuf/c.h>", "<>")
