@@ -46,6 +46,30 @@ class Counter {
   private:
     std::atomic<uint64_t> value_{0};
 };
+
+// SpinLock - for a few loads and stores by threads that never sleep. The owner's writes happen before
+// the next owner's reads: the store in unlock() pairs with the exchange in lock().
+class SpinLock {
+  public:
+    SpinLock() = default;
+    SpinLock(const SpinLock&) = delete;
+    SpinLock& operator=(const SpinLock&) = delete;
+    void lock() noexcept {
+        while (taken_.exchange(true, std::memory_order_acquire))
+            while (taken_.load(std::memory_order_relaxed)) pause();  // reads its own copy of the line
+    }
+    void unlock() noexcept { taken_.store(false, std::memory_order_release); }
+
+  private:
+    static void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        asm("yield");
+#endif
+    }
+    std::atomic<bool> taken_{false};
+};
 }  // namespace umbuf::sync
 #else
 #include <relacy/relacy.hpp>
