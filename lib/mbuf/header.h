@@ -9,10 +9,16 @@ namespace umbuf::header {
 inline constexpr uint32_t kCopiedFlags = M_PKTHDR | M_EOR | M_BCAST | M_MCAST | M_ZEROIZE;
 
 // copy - `to` becomes the first mbuf of a packet like `from`'s: port, types, offload requests,
-// VLAN, hash. pkt_len and nb_segs are the caller's to set.
+// VLAN, hash; not the tags. pkt_len and nb_segs are the caller's to set.
 void copy(Mbuf* to, const Mbuf* from) noexcept;
 
-// demote - m is not a first mbuf any more.
+// move - the same with from's tags and totals; `from` is not a first mbuf any more. `to` has no tags.
+void move(Mbuf* to, Mbuf* from) noexcept;
+
+// blank - m's header fields say nothing: no port, no types, no offload requests.
+void blank(Mbuf* m) noexcept;
+
+// demote - m is not a first mbuf any more; its tags are freed.
 void demote(Mbuf* m) noexcept;
 
 // recount - set nb_segs and pkt_len of the packet that starts at m, by walking it.

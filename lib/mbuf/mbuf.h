@@ -71,8 +71,8 @@ struct alignas(64) Mbuf {
     sync::atomic<ExtControl*> ctl;    // [a] whose storage; null: parked, the header may be reused
     uint32_t weight;                  // [o] this view's weight (lib/ref/scheme.h)
     uint32_t m_flags;                 // [o] MFlags; read it by flags()
-    MTag* tags;                       // [o]
-    Mbuf* nextpkt;                    // [o] the next packet of a queue
+    MTag* tags;                       // [o] of a first mbuf, else null; read it by m_tag_first()
+    Mbuf* nextpkt;                    // [o] the next packet of a list, written by lists alone
     ExtType ext_type;                 // [I]
     uint8_t ext_zone;                 // [I] the cluster zone's number, for an unshared free
     MType m_type;                     // [o] read it by type()
@@ -113,7 +113,7 @@ struct alignas(64) Mbuf {
         m_flags = M_PKTHDR | M_EXT;
         m_type = MT_DATA;
         ext_type = ExtType::packet;
-        tags = nullptr;
+        if (__builtin_expect(tags != nullptr, 0)) drop_lost_tags();
         nextpkt = nullptr;
         rte.ol_flags |= valid_flag_;
     }
@@ -125,6 +125,9 @@ struct alignas(64) Mbuf {
         make_valid();
         if (private_valid()) m_flags &= ~off;
     }
+
+    // drop_lost_tags - free the tags that this header's last packet took into a driver (tag.h).
+    void drop_lost_tags() noexcept;
 
     static uint64_t valid_flag_;  // [I] after mbinit
 };

@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // verbs.h - the m_* family: make, copy, cut, join and read chains of mbufs.
 //
+// This page has the verbs that every BSD programmer knows; the others are with their kind:
+//      verbs/free.h     m_free m_freem m_freemp m_purge m_zero; what M_ZEROIZE promises
+//      verbs/pkthdr.h   m_dup_pkthdr m_move_pkthdr m_copy_pkthdr m_inithdr m_demote m_fixhdr m_chtype ...
+//      verbs/deep.h     m_dup m_dup_data m_dup_pkt m_unshare m_makewritable m_copyback_cow
+//      verbs/contig.h   m_pullup m_ensure_contig m_copyup m_pulldown m_makespace
+//      verbs/shape.h    m_defrag m_collapse m_fragment
+//      verbs/walk.h     m_length m_last m_getptr m_apply m_leadingspace m_trailingspace m_align
+//      verbs/io.h       m_append m_devget m_uiotombuf m_mbuftouio
+//      tag.h, mbuf_list.h, mbuf_queue.h   m_tag_*, ml_*, mq_*
+// docs/verbs.md has them all in one table, with whose behaviour each follows.
+//
 // Who may call: any thread, on chains that it owns. An mbuf has one owner at a time; its storage may
 // have many, and only storage with one owner is written (m_writable).
 // Lengths are bytes. `how` is M_NOWAIT or M_WAITOK, and no verb waits (mbuf.h).
@@ -15,6 +26,14 @@
 
 #include "lib/mbuf/ext.h"
 #include "lib/mbuf/mbuf.h"
+#include "lib/mbuf/tag.h"
+#include "lib/mbuf/verbs/contig.h"
+#include "lib/mbuf/verbs/deep.h"
+#include "lib/mbuf/verbs/free.h"
+#include "lib/mbuf/verbs/io.h"
+#include "lib/mbuf/verbs/pkthdr.h"
+#include "lib/mbuf/verbs/shape.h"
+#include "lib/mbuf/verbs/walk.h"
 #include "lib/mbuf/zone.h"
 
 namespace umbuf {
@@ -31,16 +50,25 @@ inline constexpr uint32_t M_COPYALL = 1000000000;  // BSD: "to the end"
 // m_getjcl - the same with a cluster of `size` bytes, rounded up to a zone. Fails: null. FreeBSD.
 [[nodiscard]] Mbuf* m_getjcl(int how, MType type, uint32_t flags, uint32_t size) noexcept;
 
-// ---- free ----------------------------------------------------------------------------------------
-// m_free - free one mbuf, drop its view of its storage. Returns m_next. All BSDs.
-Mbuf* m_free(Mbuf* m) noexcept;
-// m_freem - free the chain. Null is fine. All BSDs.
-void m_freem(Mbuf* m) noexcept;
+// m_getclr - an mbuf whose kMLen bytes are zero. Fails: null. OpenBSD, NetBSD, DragonFly.
+[[nodiscard]] Mbuf* m_getclr(int how, MType type) noexcept;
+// m_get2 - an mbuf with room for `size` bytes in one piece, 16k at most (FreeBSD: 4k); `flags`
+// M_PKTHDR or 0. Fails: null. FreeBSD.
+[[nodiscard]] Mbuf* m_get2(uint32_t size, int how, MType type, uint32_t flags) noexcept;
+// m_getm2 - empty mbufs with room for len bytes behind m's chain, or, with m null, as a new one.
+// `flags`: M_PKTHDR for the first (if m is null), M_EOR for the last. Returns the chain's first mbuf.
+// Fails: null, m is as before. FreeBSD.
+[[nodiscard]] Mbuf* m_getm2(Mbuf* m, uint32_t len, int how, MType type, uint32_t flags) noexcept;
+// m_getm - the same with M_PKTHDR. FreeBSD, DragonFly.
+[[nodiscard]] Mbuf* m_getm(Mbuf* m, uint32_t len, int how, MType type) noexcept;
+// m_cljget - m_clget, and where the cluster is. Null: none, m is as before. FreeBSD, whose m may be
+// null; a cluster without an mbuf cannot be had here.
+[[nodiscard]] void* m_cljget(Mbuf* m, int how, uint32_t size) noexcept;
 
 // ---- copy ----------------------------------------------------------------------------------------
 // m_copym - a chain that shows [off, off+len) of m's; M_COPYALL: to the end. Storage with M_EXT is
 // shared, bytes inside an mbuf are copied. The copy is read-only where it shares. With off 0 and m a
-// packet, the copy is a packet with m's header fields. Fails: null, m unchanged. The range must be
+// packet, the copy is a packet with m's header fields and copies of its tags. Fails: null, m unchanged. The range must be
 // inside the chain (M_COPYALL always is). All BSDs.
 [[nodiscard]] Mbuf* m_copym(Mbuf* m, uint32_t off, uint32_t len, int how) noexcept;
 // m_copypacket - all of a packet, shared. Fails: null, m unchanged. FreeBSD, NetBSD, DragonFly.
@@ -62,21 +90,16 @@ void m_adj(Mbuf* m, int32_t n) noexcept;
 // m_cat - n's chain after m's. n is consumed: bytes move when they fit into writable tailroom, else
 // the mbufs are linked. If m is a packet, its pkt_len and nb_segs grow (BSD leaves that to you).
 void m_cat(Mbuf* m, Mbuf* n) noexcept;
+// m_catpkt - m_cat of two packets. n's header and tags are freed. FreeBSD.
+void m_catpkt(Mbuf* m, Mbuf* n) noexcept;
+// m_add - link n's chain after m's without moving a byte; returns m, or n when m is null. NetBSD.
+Mbuf* m_add(Mbuf* m, Mbuf* n) noexcept;
 // m_split - cut at len0: m keeps the first len0 bytes, the rest is returned, and the cluster that
-// was cut is shared. If m is a packet, so is the rest. Fails: null, m is as before. len0 beyond the
-// end is a failure. All BSDs.
+// was cut is shared. If m is a packet, so is the rest, with copies of its tags (OpenBSD). Fails: null,
+// m is as before. len0 beyond the end is a failure. All BSDs.
 [[nodiscard]] Mbuf* m_split(Mbuf* m, uint32_t len0, int how) noexcept;
-// m_pullup - make the first len bytes contiguous and, where bytes had to move, private. len up to
-// 16k. Fails (too short a chain, too long a len, no memory): null and m is freed. All BSDs.
-[[nodiscard]] Mbuf* m_pullup(Mbuf* m, uint32_t len, int how = M_NOWAIT) noexcept;
 
-// ---- ask -----------------------------------------------------------------------------------------
-// m_length - bytes in the chain, counted. `last`, if not null, gets the last mbuf. FreeBSD.
-[[nodiscard]] uint32_t m_length(const Mbuf* m, const Mbuf** last = nullptr) noexcept;
-// m_leadingspace, m_trailingspace - writable bytes before and after the data; 0 when not writable.
-[[nodiscard]] uint32_t m_leadingspace(const Mbuf* m) noexcept;
-[[nodiscard]] uint32_t m_trailingspace(const Mbuf* m) noexcept;
-
+// ---- from a driver ---------------------------------------------------------------------------------
 // adopt_chain - a driver delivered a packet of several segments: note that only the first is
 // M_PKTHDR. Ports do this; needed once, before a verb sees the chain.
 void adopt_chain(Mbuf* m) noexcept;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "lib/mbuf/ext.h"
+#include "lib/mbuf/tag.h"
 #include "lib/mbuf/zone.h"
 
 namespace umbuf {
@@ -49,6 +50,29 @@ Fault check_flags(const Mbuf* m, uint32_t i) {  // V6
     return at(i, "V6", external ? "external storage without M_EXT" : "M_EXT without external storage");
 }
 
+Fault check_alive(const Mbuf* m, uint32_t i) {  // V7
+    if (m->foreign() || is_packet(m) || m->m_type != MT_FREE) return {};
+    return at(i, "V7", "it was freed");
+}
+
+bool is_tag(const MTag* t) {
+    const auto& all = zones();
+    const rte_mempool* home = rte_mempool_from_obj(const_cast<MTag*>(t));
+    return std::any_of(all.begin(), all.end(), [home](const Zone* z) {
+        return z->kind == ZoneKind::tag && z->pool == home;
+    });
+}
+
+Fault check_tags(const Mbuf* m, uint32_t i) {  // V8
+    uint32_t n = 0;
+    for (const MTag* t = m_tag_first(m); t != nullptr; t = m_tag_next(m, t)) {
+        if (!m->has_pkthdr() || i > 0) return at(i, "V8", "it has a tag, and no packet header");
+        if (!is_tag(t) || t->m_tag_len > kTagLen) return at(i, "V8", "its tag is none");
+        if (++n > UINT16_MAX) return at(i, "V8", "its tags do not end");
+    }
+    return {};
+}
+
 Fault check_totals(const Mbuf* m, uint32_t n, uint64_t length) {  // V4
     if (m->rte.nb_segs != n)
         return at(0, "V4", "nb_segs " + std::to_string(m->rte.nb_segs) + ", but the chain has " +
@@ -67,7 +91,7 @@ std::optional<std::string> m_sanity(const Mbuf* m) {
     uint64_t length = 0;
     for (const Mbuf* s = m; s != nullptr; s = s->next(), ++n) {
         if (n == kLongest) return at(n, "V3", "the chain does not end");
-        for (const auto check : {check_home, check_bounds, check_storage, check_flags})
+        for (const auto check : {check_home, check_alive, check_bounds, check_storage, check_flags, check_tags})
             if (Fault fault = check(s, n)) return fault;
         if (n > 0 && s->private_valid() && s->has_pkthdr())
             return at(n, "V4", "M_PKTHDR inside a chain");

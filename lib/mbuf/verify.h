@@ -10,6 +10,8 @@
 //   V5  external storage that a verb attached is held by this mbuf's own record, alive, and its
 //       window is inside the storage. (What DPDK attached is DPDK's to check.)
 //   V6  the private flags agree with the rte_mbuf's: M_EXT if and only if external or packet zone.
+//   V7  no mbuf is marked MT_FREE: a verb freed it, and somebody still has it.
+//   V8  only the first mbuf of a packet has tags, each an element of the tag zone, and the list ends.
 #pragma once
 #include <optional>
 #include <string>

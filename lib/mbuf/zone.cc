@@ -15,6 +15,7 @@
 #include <rte_mbuf_dyn.h>
 #include <rte_mbuf_pool_ops.h>
 
+#include "lib/mbuf/tag.h"
 #include "lib/mbuf/zone_get.h"
 
 namespace umbuf {
@@ -33,7 +34,7 @@ struct Registry {
     rte_mempool* cluster_pools[256] = {};
     static_assert(RTE_MAX_NUMA_NODES * kClusterZones <= 256, "Mbuf::ext_zone has 8 bits");
     sync::atomic<Mbuf*> set_aside{nullptr};  // a stack: pushed one by one, taken whole
-    sync::Counter foreign_clones, set_aside_now, refused_writes;
+    sync::Counter foreign_clones, set_aside_now, refused_writes, lost_tags;
     sync::atomic<int64_t> fault_in{0};  // allocations until the injected failure; 0: disarmed
     sync::atomic<uint32_t> fault_more{0};
 };
@@ -91,6 +92,7 @@ void init_header(rte_mempool*, void*, void* element, unsigned) {
     m->tags = nullptr;
     m->nextpkt = nullptr;
     m->ext_type = ExtType::none;
+    m->m_type = MT_FREE;
 }
 
 void init_packet(rte_mempool* pool, void* arg, void* element, unsigned i) {
@@ -160,6 +162,15 @@ Result<Zone*> make_raw_zone(ZoneKind kind, uint8_t cluster, uint32_t n, uint32_t
     return keep(kind, cluster, socket, size, name, pool);
 }
 
+Result<Zone*> make_tag_zone(uint32_t n, uint32_t cache, int socket) {
+    const std::string name = "um_tag_" + std::to_string(socket);
+    const uint32_t element = static_cast<uint32_t>(sizeof(MTag)) + kTagLen;
+    rte_mempool* pool = rte_mempool_create(name.c_str(), n, element, fitting_cache(cache, n), 0,
+                                           nullptr, nullptr, nullptr, nullptr, socket, 0);
+    if (pool == nullptr) return no_pool(name, n, element, socket);
+    return keep(ZoneKind::tag, 0, socket, kTagLen, name, pool);
+}
+
 Status make_node(const ZoneConfig& config, int socket) {
     zone::Node& node = g.nodes[socket];
     Result<Zone*> mbufs = make_mbuf_zone(config.mbufs, config.cache, socket);
@@ -177,6 +188,9 @@ Status make_node(const ZoneConfig& config, int socket) {
         make_raw_zone(ZoneKind::control, 0, config.controls, config.cache, socket);
     if (!controls) return controls.error();
     node.controls = controls.value();
+    Result<Zone*> tags = make_tag_zone(config.tags, config.cache, socket);
+    if (!tags) return tags.error();
+    node.tags = tags.value();
     return {};
 }
 
@@ -209,6 +223,18 @@ uint32_t living_records(const Zone& zone) {
         },
         &n);
     return n;
+}
+
+// Tags hang on headers at home when a driver freed a tagged packet and nobody took the header again.
+void free_lost_tags(const Zone& zone) {
+    if (zone.kind != ZoneKind::mbuf && zone.kind != ZoneKind::packet) return;
+    rte_mempool_obj_iter(
+        zone.pool,
+        [](rte_mempool*, void*, void* element, unsigned) {
+            Mbuf* m = static_cast<Mbuf*>(element);
+            if (m->tags != nullptr) m->drop_lost_tags();
+        },
+        nullptr);
 }
 
 void push_set_aside(Mbuf* m) noexcept {
@@ -267,6 +293,10 @@ std::vector<Unbalanced> zones_unbalanced(const std::vector<uint32_t>& expected) 
 }
 
 std::vector<Unbalanced> mbfini() {
+    // Headers in use may have tags of right; those at home may not.
+    reclaim_set_aside();
+    for (const Zone* zone : g.list)
+        if (zone->in_use() == 0) free_lost_tags(*zone);
     std::vector<Unbalanced> held = zones_unbalanced();
     for (const Zone* zone : g.list)
         if (const uint32_t records = living_records(*zone); records > 0)
@@ -280,7 +310,8 @@ std::vector<Unbalanced> mbfini() {
 }
 
 MbufTraps mbuf_traps() noexcept {
-    return {g.foreign_clones.read(), g.set_aside_now.read(), g.refused_writes.read()};
+    return {g.foreign_clones.read(), g.set_aside_now.read(), g.refused_writes.read(),
+            g.lost_tags.read()};
 }
 
 uint32_t reclaim_set_aside() noexcept {
@@ -363,6 +394,8 @@ bool fault_fires() noexcept {
 }
 
 void note_refused_write() noexcept { g.refused_writes.add_shared(1); }
+
+void note_lost_tags(uint32_t n) noexcept { g.lost_tags.add_shared(n); }
 
 }  // namespace zone
 

@@ -5,6 +5,7 @@
 //      mbuf      Mbuf + kMLen bytes                              m_get, headers of copies
 //      cl2k..16k control line (64) + cluster                     m_getcl, m_clget
 //      control   control line                                    m_extadd: storage that is not ours
+//      tag       MTag + kTagLen bytes                            m_tag_get (tag.h)
 //      packet    Mbuf + control line + headroom + data           what drivers receive into
 //
 // All are rte_mempools, so drivers and DPDK tools know them; their names start with "um_". Only the
@@ -27,7 +28,7 @@ inline constexpr uint32_t kClusterSizes[] = {2048, 4096, 9216, 16384};  // MCLBY
 inline constexpr uint32_t kMCLBytes = kClusterSizes[0];
 inline constexpr uint8_t kClusterZones = 4;
 
-enum class ZoneKind : uint8_t { mbuf, cluster, control, packet };
+enum class ZoneKind : uint8_t { mbuf, cluster, control, packet, tag };
 
 struct Zone {
     ZoneKind kind;
@@ -47,6 +48,7 @@ struct ZoneConfig {
     uint32_t mbufs = 4096;
     uint32_t clusters[kClusterZones] = {2048, 256, 256, 128};
     uint32_t controls = 512;
+    uint32_t tags = 512;
     uint32_t cache = 128;  // elements kept per lcore and zone
 };
 
@@ -81,6 +83,7 @@ struct MbufTraps {
     uint64_t foreign_clones;     // headers set aside: a DPDK clone still used their record
     uint64_t set_aside_now;      // of those, how many still wait for the clone to go
     uint64_t refused_writes;     // a verb refused to write into shared or read-only storage
+    uint64_t lost_tags;          // tags that a packet still had when a driver freed it (tag.h)
 };
 [[nodiscard]] MbufTraps mbuf_traps() noexcept;
 

@@ -11,6 +11,7 @@ struct Node {
     Zone* mbufs = nullptr;
     Zone* clusters[kClusterZones] = {};
     Zone* controls = nullptr;
+    Zone* tags = nullptr;
 };
 
 // here - the calling thread's node; the first node for threads that EAL does not know.
@@ -30,5 +31,7 @@ struct Node {
 
 // note_refused_write - count a verb's refusal to write what it does not own alone.
 void note_refused_write() noexcept;
+// note_lost_tags - count tags that were found on a header that is taken again.
+void note_lost_tags(uint32_t n) noexcept;
 
 }  // namespace umbuf::zone

@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// get.cc - m_get and its kin, m_free.
-#include "lib/mbuf/verbs.h"
+// get.cc - m_get and its kin.
+#include <cstring>
+
+#include "lib/mbuf/verbs/chain.h"
+#include "lib/mbuf/verbs/inline_room.h"
 #include "lib/mbuf/zone_get.h"
 
 namespace umbuf {
 namespace {
 
+// What the header's last user, or the driver that freed it, left undone.
+__attribute__((cold, noinline)) void slow_clean(Mbuf* m) noexcept {
+    if (m->tags != nullptr) m->drop_lost_tags();
+    if ((m->m_flags & M_ZEROIZE) != 0) inline_room::zero(m);
+}
+
 // A header from its zone has refcnt 1, nb_segs 1 and next null: DPDK keeps that in its pools.
 Mbuf* fresh(uint32_t flags, MType type) noexcept {
     Mbuf* m = zone::get_header();
     if (m == nullptr) return nullptr;
+    if (__builtin_expect(m->tags != nullptr || (m->m_flags & M_ZEROIZE) != 0, 0)) slow_clean(m);
     rte_mbuf& r = m->rte;
     r.port = RTE_MBUF_PORT_INVALID;
     r.ol_flags = Mbuf::valid_flag_;
@@ -22,7 +32,6 @@ Mbuf* fresh(uint32_t flags, MType type) noexcept {
     r.data_off = 0;
     m->m_flags = flags;
     m->m_type = type;
-    m->tags = nullptr;
     m->nextpkt = nullptr;
     m->weight = 0;
     m->ext_type = ExtType::none;
@@ -46,14 +55,47 @@ Mbuf* m_getjcl(int how, MType type, uint32_t flags, uint32_t size) noexcept {
     return nullptr;
 }
 
-Mbuf* m_free(Mbuf* m) noexcept {
-    Mbuf* next = m->next();
-    rte_pktmbuf_free_seg(&m->rte);
-    return next;
+Mbuf* m_getclr(int how, MType type) noexcept {
+    Mbuf* m = m_get(how, type);
+    if (m != nullptr) std::memset(m->data(), 0, kMLen);
+    return m;
 }
 
-void m_freem(Mbuf* m) noexcept {
-    while (m != nullptr) m = m_free(m);
+Mbuf* m_get2(uint32_t size, int how, MType type, uint32_t flags) noexcept {
+    if (size > kMLen) return m_getjcl(how, type, flags, size);
+    return fresh(flags & M_PKTHDR, type);
+}
+
+Mbuf* m_getm2(Mbuf* m, uint32_t len, int how, MType type, uint32_t flags) noexcept {
+    if (m != nullptr) flags &= ~uint32_t{M_PKTHDR};
+    Mbuf* top = nullptr;
+    Mbuf* last = nullptr;
+    uint32_t n = 0;
+    do {
+        const uint32_t size = std::min(len, chain::kPage);
+        Mbuf* more = m_get2(size, how, type, n == 0 ? flags : 0);
+        if (more == nullptr) return chain::free_and_fail(top);
+        (top == nullptr ? top = more : (last->set_next(more), more));
+        last = more;
+        len -= std::min(len, chain::tailroom(more));
+        ++n;
+    } while (len > 0);
+    if ((flags & M_EOR) != 0) last->set_flags(M_EOR);
+    Mbuf* const head = m == nullptr ? top : m;
+    if (m != nullptr) {
+        if (m->has_pkthdr() && m->rte.nb_segs + n > UINT16_MAX) return chain::free_and_fail(top);
+        chain::last(m)->set_next(top);
+    }
+    if (head->has_pkthdr()) head->rte.nb_segs = static_cast<uint16_t>(head->rte.nb_segs + n - (m == nullptr ? 1 : 0));
+    return head;
+}
+
+Mbuf* m_getm(Mbuf* m, uint32_t len, int how, MType type) noexcept {
+    return m_getm2(m, len, how, type, M_PKTHDR);
+}
+
+void* m_cljget(Mbuf* m, int how, uint32_t size) noexcept {
+    return m_clget(m, how, size) == 0 ? m->data() : nullptr;
 }
 
 }  // namespace umbuf
