@@ -171,6 +171,17 @@ def listed_cases(text):
             yield suite + word.strip()
 
 
+def c_programs(names):
+    """Programs in C that check themselves: each is one test."""
+    name = "c bsd_example"
+    if not wanted(name, names):
+        return Tally()
+    program = BUILD / "tests" / "c" / "bsd_example"
+    if not program.exists():
+        return show("skip", 0, name, "there is no C compiler")
+    return one_command(name, [program])
+
+
 def models_and_mutants(names):
     """Each is a script that ends with its own 'N passed, N failed'."""
     total = Tally()
@@ -218,7 +229,8 @@ def main():
     names = parser.parse_args().names
     LOGS.mkdir(parents=True, exist_ok=True)
     total = Tally()
-    for step in (checks, clang, unit_tests, over_checked_pools, models_and_mutants, system_tests):
+    for step in (checks, clang, unit_tests, over_checked_pools, c_programs, models_and_mutants,
+                 system_tests):
         total += step(names)
     if total == Tally():
         print(f"scripts/test: no test has {' or '.join(names)} in its name", file=sys.stderr)
