@@ -9,6 +9,7 @@
 
 #ifndef UM_MODEL
 #include <atomic>
+#include <thread>
 namespace umbuf::sync {
 inline constexpr auto relaxed = std::memory_order_relaxed;
 inline constexpr auto acquire = std::memory_order_acquire;
@@ -16,6 +17,13 @@ inline constexpr auto release = std::memory_order_release;
 inline constexpr auto acq_rel = std::memory_order_acq_rel;
 template <class T>
 using atomic = std::atomic<T>;
+
+// Real - the atomics that ship. What is written over a Sync can be given others: umbench counts the
+// locked instructions of a scheme with one that counts.
+struct Real {
+    template <class T>
+    using atomic = std::atomic<T>;
+};
 
 // load_of - an atomic load of a plain field that other code (DPDK) updates with atomic builtins.
 template <class T>
@@ -47,8 +55,9 @@ class Counter {
     std::atomic<uint64_t> value_{0};
 };
 
-// SpinLock - for a few loads and stores by threads that never sleep. The owner's writes happen before
-// the next owner's reads: the store in unlock() pairs with the exchange in lock().
+// SpinLock - a kernel's mutex, for a few loads and stores: no sleep, but an owner that lost its CPU is
+// given ours. The owner's writes happen before the next owner's reads: the store in unlock() pairs
+// with the exchange in lock().
 class SpinLock {
   public:
     SpinLock() = default;
@@ -56,7 +65,8 @@ class SpinLock {
     SpinLock& operator=(const SpinLock&) = delete;
     void lock() noexcept {
         while (taken_.exchange(true, std::memory_order_acquire))
-            while (taken_.load(std::memory_order_relaxed)) pause();  // reads its own copy of the line
+            for (uint32_t turns = 1; taken_.load(std::memory_order_relaxed); ++turns)
+                turns % 64 != 0 ? pause() : std::this_thread::yield();  // reads its own copy of the line
     }
     void unlock() noexcept { taken_.store(false, std::memory_order_release); }
 
@@ -86,7 +96,21 @@ struct atomic {
     void store(T v, rl::memory_order o) { a.store(v, o, $); }
     T fetch_add(T v, rl::memory_order o) { return a.fetch_add(v, o, $); }
     T fetch_sub(T v, rl::memory_order o) { return a.fetch_sub(v, o, $); }
+    T fetch_or(T v, rl::memory_order o) { return a.fetch_or(v, o, $); }
     rl::atomic<T> a;
+};
+struct Real {
+    template <class T>
+    using atomic = sync::atomic<T>;
+};
+// relacy's own mutex: a lock that spins would be explored turn by turn, for ever.
+class SpinLock {
+  public:
+    void lock() { held_.lock($); }
+    void unlock() { held_.unlock($); }
+
+  private:
+    rl::mutex held_;
 };
 }  // namespace umbuf::sync
 #endif

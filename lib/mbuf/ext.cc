@@ -1,113 +1,89 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// ext.cc - how a reference to external storage is taken and dropped, and who frees it.
+// ext.cc - external storage: attached, detached, freed; the counting in between is ext_ops.h's.
 #include "lib/mbuf/ext.h"
 
 #include <cerrno>
 #include <cstring>
 
-#include "lib/mbuf/zone_get.h"
+#include "lib/mbuf/ext_ops.h"
 
 namespace umbuf {
-namespace {
 
-// Attach m to [window, window + length): its own record, count 1, and the view's weight.
-void attach(Mbuf* m, ExtControl* control, uint32_t weight, std::byte* window, uint32_t length) noexcept {
-    m->ext_type = control->type;
-    m->ext_zone = control->zone;
-    m->weight = weight;
-    m->ctl.store(control, sync::relaxed);
-    rte_mbuf_ext_refcnt_set(&m->shinfo, 1);
-    const rte_iova_t iova =
-        control->iova == RTE_BAD_IOVA
-            ? RTE_BAD_IOVA
-            : control->iova + static_cast<rte_iova_t>(window - control->base);
-    rte_pktmbuf_attach_extbuf(&m->rte, window, iova, static_cast<uint16_t>(length), &m->shinfo);
-    m->m_flags |= M_EXT | (control->read_only ? uint32_t{M_RDONLY} : 0U);
+namespace ext {
+
+void detach(Mbuf* m) noexcept {
+    rte_mbuf_ext_refcnt_set(&m->shinfo, 2);  // so that DPDK resets the mbuf and calls nobody
+    rte_pktmbuf_detach(&m->rte);
+    rte_mbuf_ext_refcnt_set(&m->shinfo, 0);
+    m->rte.data_off = 0;
+    m->ext_type = ExtType::packet;
 }
 
-void zero(ExtControl* control) noexcept {
+namespace {
+
+void zero_bytes(ExtControl* control) noexcept {
     if (!control->read_only) explicit_bzero(control->base, control->size);
 }
 
-// A copy of a received packet joins its group; the first member pins the header (ext.h). The owner
-// of the header is the only one who can join, so nobody pins between our join and our pin.
-void join_packet(Mbuf* packet, ExtControl* control, uint32_t& weight) noexcept {
-    if (Refs::join(control->refs, weight)) rte_mbuf_refcnt_update(&packet->rte, 1);
+// The last member of a packet's group left. Whoever lowers the header's count to 0, we or the driver
+// that frees it, returns the mbuf. While the header lives its bytes are in use: a zero request waits.
+void unpin_packet(Mbuf* packet, ExtControl* control, bool zero) noexcept {
+    if (zero) control->zero_pending.store(1, sync::relaxed);
+    if (!unpin(packet)) return;
+    zero_if_wanted(control);
+    rte_mbuf_raw_free(&packet->rte);
 }
 
-// The last member of a group left: undo the pin. Whoever lowers the count to 0, we or the driver
-// that frees the header, returns the mbuf.
-void unpin_packet(Mbuf* packet, ExtControl* control) noexcept {
-    // DPDK's own test for 1 is a relaxed load. Acquire here, so that on a weakly ordered CPU what
-    // the header's owner did to the bytes happens before the next user's writes.
-    (void)sync::load_of(packet->rte.refcnt, sync::acquire);
-    rte_mbuf* last = rte_pktmbuf_prefree_seg(&packet->rte);
-    if (last == nullptr) return;
-    if (Refs::zero_wanted(control->refs)) zero(control);
-    rte_mbuf_raw_free(last);
+void free_cluster(ExtControl* control, uint8_t zone, bool zero) noexcept {
+    if (zero) zero_bytes(control);
+    zone::pool_put(zone::cluster_pool(zone), control);
 }
 
-void release_cluster(ExtControl* control, uint8_t zone, uint32_t weight, bool zeroize) noexcept {
-    // Weight 0: never shared, and the control line is not loaded at all.
-    if (weight != 0) {
-        if (!Refs::release(control->refs, weight)) return;
-        zeroize = Refs::zero_wanted(control->refs);
-    }
-    if (zeroize) zero(control);
-    rte_mempool_put(zone::cluster_pool(zone), control);
-}
-
-void release_foreign(ExtControl* control, uint32_t weight, bool zeroize) noexcept {
-    if (!Refs::release(control->refs, weight)) return;
-    if (weight != 0) zeroize = Refs::zero_wanted(control->refs);
-    if (zeroize) zero(control);
-    const ExtControl storage{.refs = {}, .type = control->type, .read_only = false, .zone = 0,
-                             .size = control->size, .base = control->base, .iova = 0,
-                             .free = control->free, .arg = control->arg};
+void free_foreign(ExtControl* control, bool zero) noexcept {
+    if (zero) zero_bytes(control);
+    const ext_free free = control->free;
+    std::byte* const base = control->base;
+    const uint32_t size = control->size;
+    void* const arg = control->arg;
     rte_mempool_put(rte_mempool_from_obj(control), control);
-    storage.free(storage.base, storage.size, storage.arg);
+    free(base, size, arg);
 }
 
 }  // namespace
 
+void zero_if_wanted(ExtControl* control) noexcept {
+    if (control->zero_pending.load(sync::relaxed) == 0) return;
+    control->zero_pending.store(0, sync::relaxed);
+    zero_bytes(control);
+}
+
+bool unpin(Mbuf* header) noexcept {
+    // DPDK's own test for 1 is a relaxed load. Acquire here, so that on a weakly ordered CPU what
+    // the header's owner did to the bytes happens before the next user's writes.
+    (void)sync::load_of(header->rte.refcnt, sync::acquire);
+    return rte_pktmbuf_prefree_seg(&header->rte) != nullptr;
+}
+
+void free_storage(ExtControl* control, bool zero) noexcept {
+    switch (control->type) {
+    case ExtType::cluster: return free_cluster(control, control->zone, zero);
+    case ExtType::foreign: return free_foreign(control, zero);
+    case ExtType::packet: return unpin_packet(static_cast<Mbuf*>(control->arg), control, zero);
+    case ExtType::none: UM_ASSERT_MSG(false, "control %p: no storage", static_cast<void*>(control));
+    }
+}
+
+void free_unshared(ExtControl* control, ExtType type, uint8_t zone, bool zero) noexcept {
+    if (type == ExtType::cluster) return free_cluster(control, zone, zero);
+    free_storage(control, zero);
+}
+
+}  // namespace ext
+
 int ext_share(Mbuf* m, Mbuf* copy, uint32_t offset, uint32_t length) noexcept {
     UM_ASSERT(!m->foreign() && offset + length <= m->len());
     if (zone::fault_fires()) return ENOBUFS;
-    ExtControl* control = ext_control(m);
-    uint32_t weight = 0;
-    if (is_packet(m)) {
-        join_packet(m, control, weight);
-    } else if (const int error = Refs::share(control->refs, m->weight, weight); error != 0) {
-        return error;
-    }
-    attach(copy, control, weight, m->data() + offset, length);
-    return 0;
-}
-
-void ext_release(Mbuf* m) noexcept {
-    // DPDK may have found the record's count at 1 by a relaxed load, and then lowered it by a store.
-    // The fence orders what the other holder of the record wrote, the weight included, before us;
-    // it pairs with that holder's atomic subtraction in rte_mbuf_ext_refcnt_update().
-    sync::fence_acquire();
-    ExtControl* control = m->ctl.load(sync::relaxed);
-    UM_ASSERT_MSG(control != nullptr, "mbuf %p: its reference was dropped before", static_cast<void*>(m));
-    const ExtType type = m->ext_type;
-    const uint8_t zone = m->ext_zone;
-    uint32_t weight = m->weight;
-    const bool zeroize = (m->m_flags & M_ZEROIZE) != 0;
-    if (zeroize && weight != 0) Refs::zeroize(control->refs, weight);
-    // Parked: from here on the header may be taken for something else. Pairs with the acquire loads
-    // of get_header() and reclaim_set_aside().
-    m->ctl.store(nullptr, sync::release);
-    switch (type) {
-    case ExtType::cluster: return release_cluster(control, zone, weight, zeroize);
-    case ExtType::foreign: return release_foreign(control, weight, zeroize);
-    case ExtType::packet:
-        if (Refs::leave(control->refs, weight))
-            unpin_packet(static_cast<Mbuf*>(control->arg), control);
-        return;
-    case ExtType::none: UM_ASSERT_MSG(false, "mbuf %p: no storage", static_cast<void*>(m));
-    }
+    return refs_in_use().share(m, copy, offset, length);
 }
 
 namespace {
@@ -132,7 +108,7 @@ int m_clget(Mbuf* m, int, uint32_t size) noexcept {
     if (i == kClusterZones) return EMSGSIZE;
     ExtControl* control = static_cast<ExtControl*>(zone::get(*zone::here().clusters[i]));
     if (control == nullptr) return ENOBUFS;
-    attach(m, control, 0, control->base, control->size);
+    ext::attach(m, control, control->base, control->size);
     return 0;
 }
 
@@ -149,22 +125,40 @@ int m_extadd(Mbuf* m, void* buf, uint32_t size, ext_free free, void* arg, uint32
     control->iova = iova_of(buf, size);
     control->free = free;
     control->arg = arg;
-    attach(m, control, 0, control->base, size);
+    ext::attach(m, control, control->base, size);
     return 0;
+}
+
+bool m_extfree(Mbuf* m) noexcept {
+    const bool own_room_is_seen = m->rte.priv_size == kPacketPrivate &&
+                                  sync::load_of(m->rte.refcnt, sync::acquire) != 1;
+    if (own_room_is_seen) return false;
+    if (RTE_MBUF_DIRECT(&m->rte)) {
+        m->rte.data_off = 0;
+        m->set_len(0);
+        return true;
+    }
+    if (!m->foreign()) return refs_in_use().extfree(m);
+    rte_pktmbuf_detach(&m->rte);  // DPDK's to count
+    m->rte.data_off = 0;
+    m->set_len(0);
+    return true;
 }
 
 bool m_writable(const Mbuf* m) noexcept {
     if (m->foreign() || sync::load_of(m->rte.refcnt, sync::acquire) != 1) return false;
     if ((m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) == 0) return true;  // its own bytes
     if (sync::load_of(m->shinfo.refcnt, sync::acquire) != 1) return false;  // a DPDK clone sees them
-    if (m->ext_type == ExtType::cluster && m->weight == 0) return true;     // control not loaded
-    const ExtControl* control = ext_control(m);
-    if (control->read_only) return false;
-    // The group's members hold one rte count; a second one is the received header, still alive.
-    if (control->type == ExtType::packet &&
-        sync::load_of(static_cast<const Mbuf*>(control->arg)->rte.refcnt, sync::acquire) != 1)
-        return false;
-    return Refs::exclusive(control->refs, m->weight);
+    if (m->ext_type != ExtType::cluster) {  // an unshared cluster's control is not loaded
+        const ExtControl* control = ext_control(m);
+        if (control->read_only) return false;
+        // The group's members hold one rte count; a second one is the received header, still alive.
+        if (control->type == ExtType::packet &&
+            sync::load_of(static_cast<const Mbuf*>(control->arg)->rte.refcnt, sync::acquire) != 1)
+            return false;
+    }
+    // Who finds itself alone is unshared again: what the scheme keeps in m changes, m's bytes do not.
+    return refs_in_use().exclusive(const_cast<Mbuf*>(m));
 }
 
 }  // namespace umbuf

@@ -32,11 +32,8 @@
 #include <cstdint>
 
 #include "lib/mbuf/mbuf.h"
-#include "lib/ref/intrusive.h"
 
 namespace umbuf {
-
-using Refs = ref::Intrusive;  // the scheme in use
 
 // ext_free - gives foreign storage back to its owner. Runs once, on whichever thread dropped the
 // last reference, a driver's included: it must not block.
@@ -44,10 +41,11 @@ using ext_free = void (*)(void* buf, uint32_t size, void* arg);
 
 // Locks:  a atomic   I immutable while the storage is held
 struct alignas(64) ExtControl {
-    Refs::Control refs;     // [a]
-    ExtType type;           // [I]
-    bool read_only;         // [I]
-    uint8_t zone;           // [I] cluster: number of its zone
+    alignas(8) std::byte refs[8];        // [a] the scheme's control (lib/ref/scheme.h); 0: not shared
+    ExtType type;                        // [I]
+    bool read_only;                      // [I]
+    uint8_t zone;                        // [I] cluster: number of its zone
+    sync::atomic<uint8_t> zero_pending;  // [a] packet: zero it when its header comes home, too
     uint32_t size;          // [I] bytes at base
     std::byte* base;        // [I]
     rte_iova_t iova;        // [I] of base, or RTE_BAD_IOVA
@@ -77,8 +75,11 @@ inline constexpr size_t kPacketPrivate = kMbufPrivate + sizeof(ExtControl);
 // neither mbuf is changed. Not for m without M_EXT: such bytes are copied.
 [[nodiscard]] int ext_share(Mbuf* m, Mbuf* copy, uint32_t offset, uint32_t length) noexcept;
 
-// ext_release - drop m's view of its storage and park its record. Only for the release hook.
-void ext_release(Mbuf* m) noexcept;
+// m_extfree - m lets its storage go, and has its own room again: kMLen bytes, none of them used (a
+// received packet's header: its own cluster). False, and nothing is changed, when others still see
+// that cluster, or a clone made by DPDK still counts on m's record. FreeBSD: mb_free_ext; OpenBSD:
+// m_extfree. m is the caller's.
+[[nodiscard]] bool m_extfree(Mbuf* m) noexcept;
 
 // m_clget - attach a cluster of at least `size` bytes to m, which has no storage of its own and no
 // data. BSD: m_clget, m_cljget. 0, or ENOBUFS (none left), or EMSGSIZE (larger than 16k); m is then

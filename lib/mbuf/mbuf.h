@@ -62,21 +62,21 @@ enum MType : uint8_t { MT_FREE = 0, MT_DATA = 1, MT_HEADER = MT_DATA, MT_CONTROL
 enum class ExtType : uint8_t { none, cluster, packet, foreign };
 
 // Locks:  d the driver, while it has it   o the one owner of this mbuf   I immutable once attached
-//         a atomic
+//         a atomic   s the scheme says: it may be anybody's who holds the same storage
 struct alignas(64) Mbuf {
     rte_mbuf rte;  // [d][o]
 
     // ---- the private area. `shinfo` is what a driver's free runs into; its callback is ours.
     rte_mbuf_ext_shared_info shinfo;  // [a] count 1 while this mbuf holds storage, 0 when parked
     sync::atomic<ExtControl*> ctl;    // [a] whose storage; null: parked, the header may be reused
-    uint32_t weight;                  // [o] this view's weight (lib/ref/scheme.h)
+    alignas(8) std::byte view[8];     // [s] the scheme's (lib/ref/scheme.h); all 0: never shared
     uint32_t m_flags;                 // [o] MFlags; read it by flags()
-    MTag* tags;                       // [o] of a first mbuf, else null; read it by m_tag_first()
-    Mbuf* nextpkt;                    // [o] the next packet of a list, written by lists alone
     ExtType ext_type;                 // [I]
     uint8_t ext_zone;                 // [I] the cluster zone's number, for an unshared free
     MType m_type;                     // [o] read it by type()
-    uint8_t unused_[5];
+    uint8_t unused_;
+    MTag* tags;                       // [o] of a first mbuf, else null; read it by m_tag_first()
+    Mbuf* nextpkt;                    // [o] the next packet of a list, written by lists alone
 
     [[nodiscard]] static Mbuf* of(rte_mbuf* r) noexcept { return reinterpret_cast<Mbuf*>(r); }
     [[nodiscard]] static const Mbuf* of(const rte_mbuf* r) noexcept {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <string_view>
 
@@ -15,6 +16,7 @@
 #include <rte_mbuf_dyn.h>
 #include <rte_mbuf_pool_ops.h>
 
+#include "lib/mbuf/ext_ops.h"
 #include "lib/mbuf/tag.h"
 #include "lib/mbuf/zone_get.h"
 
@@ -33,9 +35,8 @@ struct Registry {
     int first_node = 0;
     rte_mempool* cluster_pools[256] = {};
     static_assert(RTE_MAX_NUMA_NODES * kClusterZones <= 256, "Mbuf::ext_zone has 8 bits");
-    sync::atomic<Mbuf*> set_aside{nullptr};  // a stack: pushed one by one, taken whole
+    sync::atomic<Mbuf*> aside{nullptr};  // a stack: pushed one by one, taken whole
     sync::Counter foreign_clones, set_aside_now, refused_writes, lost_tags;
-    sync::atomic<int64_t> fault_in{0};  // allocations until the injected failure; 0: disarmed
     sync::atomic<uint32_t> fault_more{0};
 };
 Registry g;
@@ -79,15 +80,13 @@ Zone* keep(ZoneKind kind, uint8_t cluster, int socket, uint32_t size, const std:
     return g.list.back();
 }
 
-void release_hook(void* buffer, void* header);  // below: DPDK's callback into ext.cc
-
 void init_header(rte_mempool*, void*, void* element, unsigned) {
     Mbuf* m = static_cast<Mbuf*>(element);
-    m->shinfo.free_cb = release_hook;
+    m->shinfo.free_cb = refs_in_use().hook;
     m->shinfo.fcb_opaque = m;
     rte_mbuf_ext_refcnt_set(&m->shinfo, 0);  // parked
     m->ctl.store(nullptr, sync::relaxed);
-    m->weight = 0;
+    std::memset(m->view, 0, sizeof m->view);
     m->m_flags = 0;
     m->tags = nullptr;
     m->nextpkt = nullptr;
@@ -95,32 +94,46 @@ void init_header(rte_mempool*, void*, void* element, unsigned) {
     m->m_type = MT_FREE;
 }
 
+// blank - nobody shares the storage, and nothing is known of it but its type.
+void blank(ExtControl* control, ExtType type) {
+    std::memset(control->refs, 0, sizeof control->refs);
+    control->type = type;
+    control->read_only = false;
+    control->zone = 0;
+    control->zero_pending.store(0, sync::relaxed);
+    control->free = nullptr;
+    control->arg = nullptr;
+}
+
 void init_packet(rte_mempool* pool, void* arg, void* element, unsigned i) {
     init_header(pool, arg, element, i);
     Mbuf* m = static_cast<Mbuf*>(element);
     ExtControl* control = packet_control(m);
-    control->type = ExtType::packet;
-    control->read_only = false;
+    blank(control, ExtType::packet);
     control->size = m->rte.buf_len;
     control->base = static_cast<std::byte*>(m->rte.buf_addr);
     control->iova = rte_mbuf_iova_get(&m->rte);
-    control->free = nullptr;
     control->arg = m;
 }
 
 void init_cluster(rte_mempool* pool, void* arg, void* element, unsigned) {
     const Zone* zone = static_cast<const Zone*>(arg);
     ExtControl* control = static_cast<ExtControl*>(element);
-    control->type = ExtType::cluster;
-    control->read_only = false;
+    blank(control, ExtType::cluster);
     control->zone = zone::number_of(*zone);
     control->size = zone->size;
     control->base = reinterpret_cast<std::byte*>(control + 1);
     const rte_iova_t iova = rte_mempool_virt2iova(element);
     control->iova = iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : iova + sizeof(ExtControl);
-    control->free = nullptr;
-    control->arg = nullptr;
     (void)pool;
+}
+
+void init_foreign(rte_mempool*, void*, void* element, unsigned) {
+    blank(static_cast<ExtControl*>(element), ExtType::foreign);
+}
+
+void init_proxy(rte_mempool*, void*, void* element, unsigned) {
+    new (element) ref::ProxyObject<sync::Real>;
 }
 
 Result<Zone*> make_mbuf_zone(uint32_t n, uint32_t cache, int socket) {
@@ -153,9 +166,10 @@ rte_mempool* raw_pool(const char* name, uint32_t n, uint32_t element, uint32_t c
 
 Result<Zone*> make_raw_zone(ZoneKind kind, uint8_t cluster, uint32_t n, uint32_t cache, int socket) {
     const uint32_t size = kind == ZoneKind::cluster ? kClusterSizes[cluster] : 0;
-    const std::string name = kind == ZoneKind::cluster
-                                 ? "um_cl" + std::to_string(size / 1024) + "k_" + std::to_string(socket)
-                                 : "um_control_" + std::to_string(socket);
+    const std::string what = kind == ZoneKind::cluster ? "cl" + std::to_string(size / 1024) + "k"
+                             : kind == ZoneKind::proxy ? "proxy"
+                                                       : "control";
+    const std::string name = "um_" + what + "_" + std::to_string(socket);
     const uint32_t element = static_cast<uint32_t>(sizeof(ExtControl)) + size;
     rte_mempool* pool = raw_pool(name.c_str(), n, element, cache, socket);
     if (pool == nullptr) return no_pool(name, n, element, socket);
@@ -191,6 +205,12 @@ Status make_node(const ZoneConfig& config, int socket) {
     Result<Zone*> tags = make_tag_zone(config.tags, config.cache, socket);
     if (!tags) return tags.error();
     node.tags = tags.value();
+    rte_mempool_obj_iter(node.controls->pool, init_foreign, nullptr);
+    if (!refs_in_use().takes_proxies) return {};
+    Result<Zone*> proxies = make_raw_zone(ZoneKind::proxy, 0, config.proxies, config.cache, socket);
+    if (!proxies) return proxies.error();
+    node.proxies = proxies.value();
+    rte_mempool_obj_iter(node.proxies->pool, init_proxy, nullptr);
     return {};
 }
 
@@ -209,6 +229,14 @@ Status register_valid_flag() {
 // Does the machine have that node at all? numa_available() is -1 where there is no NUMA: node 0.
 bool node_exists(int socket) {
     return socket == 0 || (numa_available() >= 0 && socket <= numa_max_node());
+}
+
+const Mbuf* any_element(const Zone& zone) {
+    const Mbuf* found = nullptr;
+    rte_mempool_obj_iter(
+        zone.pool, [](rte_mempool*, void* to, void* element, unsigned) { *static_cast<void**>(to) = element; },
+        &found);
+    return found;
 }
 
 // Headers whose record is not parked: at home or not, a clone of DPDK's still counts on them.
@@ -237,11 +265,19 @@ void free_lost_tags(const Zone& zone) {
         nullptr);
 }
 
+Status choose_refs(const ZoneConfig& config) {
+    refs_current = config.ops != nullptr ? config.ops : refs_named(config.refs);
+    if (refs_current != nullptr) return {};
+    std::string known;
+    for (const char* each : refs_names()) known += std::string(known.empty() ? "" : ", ") + each;
+    return Error{EINVAL, "there is no reference-count scheme \"" + config.refs + "\"; expected one of: " + known};
+}
+
 void push_set_aside(Mbuf* m) noexcept {
-    Mbuf* head = g.set_aside.load(sync::relaxed);
+    Mbuf* head = g.aside.load(sync::relaxed);
     do {
         m->nextpkt = head;
-    } while (!g.set_aside.compare_exchange_weak(head, m, sync::release, sync::relaxed));
+    } while (!g.aside.compare_exchange_weak(head, m, sync::release, sync::relaxed));
 }
 
 }  // namespace
@@ -249,6 +285,8 @@ void push_set_aside(Mbuf* m) noexcept {
 Status mbinit(const ZoneConfig& config, const std::vector<int>& sockets) {
     if (!g.list.empty()) return Error{EALREADY, "mbinit: the zones exist already"};
     if (sockets.empty()) return Error{EINVAL, "mbinit: no NUMA node given"};
+    if (Status chosen = choose_refs(config); !chosen) return chosen;
+    zone::iova_is_va = rte_eal_iova_mode() == RTE_IOVA_VA;
     if (Status flag = register_valid_flag(); !flag) return flag;
     for (const int socket : sockets) {
         if (socket < 0 || socket >= RTE_MAX_NUMA_NODES || !node_exists(socket))
@@ -260,6 +298,7 @@ Status mbinit(const ZoneConfig& config, const std::vector<int>& sockets) {
         }
     }
     g.first_node = sockets.front();
+    ext::HeaderLinks::start(any_element(*g.nodes[g.first_node].mbufs));
     return {};
 }
 
@@ -316,7 +355,7 @@ MbufTraps mbuf_traps() noexcept {
 
 uint32_t reclaim_set_aside() noexcept {
     uint32_t home = 0;
-    Mbuf* m = g.set_aside.exchange(nullptr, sync::acquire);  // pairs with push_set_aside
+    Mbuf* m = g.aside.exchange(nullptr, sync::acquire);  // pairs with push_set_aside
     while (m != nullptr) {
         Mbuf* next = m->nextpkt;
         if (m->ctl.load(sync::acquire) == nullptr) {  // pairs with the hook's release: it is done
@@ -333,15 +372,15 @@ uint32_t reclaim_set_aside() noexcept {
 
 void alloc_faults_arm(uint32_t n, uint32_t more) noexcept {
     g.fault_more.store(more, sync::relaxed);
-    g.fault_in.store(n, sync::relaxed);
+    zone::fault_in.store(n, sync::relaxed);
 }
 
 namespace zone {
 
-Node& here() noexcept {
+Node& find_here() noexcept {
     const unsigned socket = rte_socket_id();
-    if (socket < RTE_MAX_NUMA_NODES && g.nodes[socket].mbufs != nullptr) return g.nodes[socket];
-    return g.nodes[g.first_node];
+    const bool known = socket < RTE_MAX_NUMA_NODES && g.nodes[socket].mbufs != nullptr;
+    return *(here_ = &g.nodes[known ? socket : static_cast<unsigned>(g.first_node)]);
 }
 
 rte_mempool* cluster_pool(uint8_t number) noexcept { return g.cluster_pools[number]; }
@@ -350,45 +389,62 @@ uint8_t number_of(const Zone& cluster_zone) noexcept {
     return static_cast<uint8_t>(cluster_zone.socket * kClusterZones + cluster_zone.cluster);
 }
 
-void* get(Zone& zone) noexcept {
-    void* element = nullptr;
-    if (!fault_fires() && rte_mempool_get(zone.pool, &element) == 0) return element;
-    zone.denied.add_shared(1);
-    return nullptr;
+namespace {
+// Are we about to go to the common store for more, and is little left there? Then what this thread
+// holds back (MergedReleases) is wanted. Elements in a cache are not: the cheap test comes first.
+bool low(const Zone& zone) noexcept {
+    const rte_mempool_cache* cache = rte_mempool_default_cache(zone.pool, rte_lcore_id());
+    return cache != nullptr && cache->len == 0 &&
+           rte_mempool_avail_count(zone.pool) < zone.pool->size / 8;
 }
+}  // namespace
 
-Mbuf* get_header() noexcept {
-    Zone& zone = *here().mbufs;
+void* get(Zone& zone) noexcept {
     if (fault_fires()) {
         zone.denied.add_shared(1);
         return nullptr;
     }
-    void* element = nullptr;
-    while (rte_mempool_get(zone.pool, &element) == 0 ||
-           (reclaim_set_aside() > 0 && rte_mempool_get(zone.pool, &element) == 0)) {
-        Mbuf* m = static_cast<Mbuf*>(element);
-        // Acquire pairs with the hook's release: a parked record is not looked at any more.
-        if (__builtin_expect(m->ctl.load(sync::acquire) == nullptr, 1)) return m;
-        g.foreign_clones.add_shared(1);
-        g.set_aside_now.add_shared(1);
-        push_set_aside(m);
+    if (refs_holding && low(zone)) refs_flush();
+    if (void* element = pool_get(zone.pool); __builtin_expect(element != nullptr, 1)) return element;
+    if (refs_holding) {  // many lcores may have emptied it: what we have is better than nothing
+        refs_flush();
+        if (void* element = pool_get(zone.pool); element != nullptr) return element;
     }
     zone.denied.add_shared(1);
     return nullptr;
 }
 
-bool fault_fires() noexcept {
-    if (__builtin_expect(g.fault_in.load(sync::relaxed) == 0, 1)) return false;
-    int64_t left = g.fault_in.load(sync::relaxed);
+Mbuf* get_header_slowly() noexcept {
+    Zone& zone = *here().mbufs;
+    void* element = nullptr;
+    while (rte_mempool_get(zone.pool, &element) == 0 ||
+           (reclaim_set_aside() > 0 && rte_mempool_get(zone.pool, &element) == 0)) {
+        if (Mbuf* m = static_cast<Mbuf*>(element); parked(m)) return m;
+        set_aside(static_cast<Mbuf*>(element));
+    }
+    zone.denied.add_shared(1);
+    return nullptr;
+}
+
+void set_aside(Mbuf* m) noexcept {
+    g.foreign_clones.add_shared(1);
+    g.set_aside_now.add_shared(1);
+    push_set_aside(m);
+}
+
+void note_denied(Zone& zone) noexcept { zone.denied.add_shared(1); }
+
+bool armed_fault_fires() noexcept {
+    int64_t left = zone::fault_in.load(sync::relaxed);
     do {  // Never below 0: that would keep every later allocation on this path.
         if (left <= 0) return false;
-    } while (!g.fault_in.compare_exchange_weak(left, left - 1, sync::relaxed, sync::relaxed));
+    } while (!zone::fault_in.compare_exchange_weak(left, left - 1, sync::relaxed, sync::relaxed));
     if (left != 1) return false;
     // Fired. Stay armed for the next one while more are wanted.
     const uint32_t more = g.fault_more.load(sync::relaxed);
     if (more > 0) {
         g.fault_more.store(more - 1, sync::relaxed);
-        g.fault_in.store(1, sync::relaxed);
+        zone::fault_in.store(1, sync::relaxed);
     }
     return true;
 }
@@ -398,9 +454,5 @@ void note_refused_write() noexcept { g.refused_writes.add_shared(1); }
 void note_lost_tags(uint32_t n) noexcept { g.lost_tags.add_shared(n); }
 
 }  // namespace zone
-
-namespace {
-void release_hook(void*, void* header) { ext_release(static_cast<Mbuf*>(header)); }
-}  // namespace
 
 }  // namespace umbuf

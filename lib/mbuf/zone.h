@@ -5,6 +5,7 @@
 //      mbuf      Mbuf + kMLen bytes                              m_get, headers of copies
 //      cl2k..16k control line (64) + cluster                     m_getcl, m_clget
 //      control   control line                                    m_extadd: storage that is not ours
+//      proxy     a reference count                               schemes proxy and proxy+ only
 //      tag       MTag + kTagLen bytes                            m_tag_get (tag.h)
 //      packet    Mbuf + control line + headroom + data           what drivers receive into
 //
@@ -20,6 +21,7 @@
 
 #include "lib/base/result.h"
 #include "lib/mbuf/mbuf.h"
+#include "lib/mbuf/refs.h"
 
 namespace umbuf {
 
@@ -28,7 +30,7 @@ inline constexpr uint32_t kClusterSizes[] = {2048, 4096, 9216, 16384};  // MCLBY
 inline constexpr uint32_t kMCLBytes = kClusterSizes[0];
 inline constexpr uint8_t kClusterZones = 4;
 
-enum class ZoneKind : uint8_t { mbuf, cluster, control, packet, tag };
+enum class ZoneKind : uint8_t { mbuf, cluster, control, proxy, packet, tag };
 
 struct Zone {
     ZoneKind kind;
@@ -49,11 +51,15 @@ struct ZoneConfig {
     uint32_t clusters[kClusterZones] = {2048, 256, 256, 128};
     uint32_t controls = 512;
     uint32_t tags = 512;
-    uint32_t cache = 128;  // elements kept per lcore and zone
+    uint32_t proxies = 4096;  // one for each storage that is shared; schemes proxy and proxy+ only
+    uint32_t cache = 128;     // elements kept per lcore and zone
+    std::string refs = kDefaultRefs;  // the scheme that counts references (lib/mbuf/refs.h)
+    const RefOps* ops = nullptr;      // if not null, this instead: one that is not in the list
 };
 
 // mbinit - make the zones of each node in `sockets` (rte_socket_id() values). Once, after rte_eal_init
-// and before any packet_zone(), control thread. Error: which zone could not be had, how many bytes it needs, and the remedy.
+// and before any packet_zone(), control thread. Error: no such scheme, and which there are; or which
+// zone could not be had, how many bytes it needs, and the remedy.
 [[nodiscard]] Status mbinit(const ZoneConfig& config, const std::vector<int>& sockets);
 
 // packet_zone - a pool for a port to receive into: n packets of `data_room` bytes after the usual

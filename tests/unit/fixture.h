@@ -50,6 +50,7 @@ class MbufTest : public ::testing::Test {
         alloc_faults_arm(0);
         for (const Unbalanced& u : zones_unbalanced(before_))
             ADD_FAILURE() << u.zone << ": " << u.in_use << " in use, " << u.expected << " before the test";
+        for (const std::string& wrong : refs_audit()) ADD_FAILURE() << wrong;
     }
 
   private:

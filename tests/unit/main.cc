@@ -59,7 +59,9 @@ int main(int argc, char** argv) {
     // At exit, so after the ports that tests keep in function-local statics: those were made later.
     // From DPDK 24.11 on, a port that outlives EAL is a port in unmapped memory.
     std::atexit([] { rte_eal_cleanup(); });
-    const umbuf::Status zones = umbuf::mbinit({}, {0});
+    umbuf::ZoneConfig config;
+    if (const char* refs = std::getenv("UM_REFCNT"); refs != nullptr) config.refs = refs;
+    const umbuf::Status zones = umbuf::mbinit(config, {0});
     if (!zones) {
         std::fprintf(stderr, "unit tests: %s\n", zones.error().text.c_str());
         return 1;

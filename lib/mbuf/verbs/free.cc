@@ -4,13 +4,24 @@
 
 #include <cstring>
 
-#include "lib/mbuf/ext.h"
+#include "lib/mbuf/ext_ops.h"
 #include "lib/mbuf/tag.h"
 #include "lib/mbuf/verbs/inline_room.h"
 #include "lib/mbuf/mbuf_list.h"
 
 namespace umbuf {
 namespace {
+
+// The usual end of an mbuf with storage: nobody else knows its header or its record, so DPDK's detach
+// and the callback through a pointer are not needed. False: they are.
+bool free_directly(Mbuf* m) noexcept {
+    if (RTE_MBUF_DIRECT(&m->rte) || sync::load_of(m->rte.refcnt, sync::acquire) != 1) return false;
+    if (!refs_in_use().extfree(m)) return false;
+    m->set_next(nullptr);  // as DPDK wants it in a pool
+    m->rte.nb_segs = 1;
+    zone::pool_put(m->rte.pool, m);
+    return true;
+}
 
 // An mbuf of the mbuf zone.
 void free_header(Mbuf* m) noexcept {
@@ -21,25 +32,20 @@ void free_header(Mbuf* m) noexcept {
         sync::load_of(m->rte.refcnt, sync::acquire) == 1)
         inline_room::zero(m);
     m->m_type = MT_FREE;  // before somebody else can take it
-    rte_pktmbuf_free_seg(&m->rte);
+    if (!free_directly(m)) rte_pktmbuf_free_seg(&m->rte);
 }
 
 // A received packet. Its cluster stays with it, so whoever lowers the count to 0 returns both, and
 // that may be the last of its copies (ext.h). A zero request is made before our own drop: the drop
 // publishes it, and the last one, whoever it is, looks.
 void free_received(Mbuf* m) noexcept {
+    const bool zero = m->private_valid() && (m->m_flags & M_ZEROIZE) != 0;
+    if (m->private_valid() && m->tags != nullptr) m_tag_delete_chain(m);
     ExtControl* control = packet_control(m);
-    if (m->private_valid()) {
-        m_tag_delete_chain(m);
-        uint32_t none = 0;
-        if ((m->m_flags & M_ZEROIZE) != 0) Refs::zeroize(control->refs, none);
-    }
-    // DPDK's own test for 1 is relaxed; acquire, as in ext.cc when the group undoes its pin.
-    (void)sync::load_of(m->rte.refcnt, sync::acquire);
-    rte_mbuf* last = rte_pktmbuf_prefree_seg(&m->rte);
-    if (last == nullptr) return;
-    if (Refs::zero_wanted(control->refs)) explicit_bzero(control->base, control->size);
-    rte_mbuf_raw_free(last);
+    if (zero) control->zero_pending.store(1, sync::relaxed);
+    if (!ext::unpin(m)) return;
+    ext::zero_if_wanted(control);
+    rte_mbuf_raw_free(&m->rte);
 }
 
 }  // namespace

@@ -3,53 +3,26 @@
 #include <cstring>
 
 #include "lib/mbuf/verbs/chain.h"
+#include "lib/mbuf/verbs/fresh.h"
 #include "lib/mbuf/verbs/inline_room.h"
 #include "lib/mbuf/zone_get.h"
 
 namespace umbuf {
-namespace {
 
-// What the header's last user, or the driver that freed it, left undone.
-__attribute__((cold, noinline)) void slow_clean(Mbuf* m) noexcept {
+void fresh::clean(Mbuf* m) noexcept {
     if (m->tags != nullptr) m->drop_lost_tags();
     if ((m->m_flags & M_ZEROIZE) != 0) inline_room::zero(m);
 }
+Mbuf* m_get(int, MType type) noexcept { return fresh::take(0, type); }
 
-// A header from its zone has refcnt 1, nb_segs 1 and next null: DPDK keeps that in its pools.
-Mbuf* fresh(uint32_t flags, MType type) noexcept {
-    Mbuf* m = zone::get_header();
-    if (m == nullptr) return nullptr;
-    if (__builtin_expect(m->tags != nullptr || (m->m_flags & M_ZEROIZE) != 0, 0)) slow_clean(m);
-    rte_mbuf& r = m->rte;
-    r.port = RTE_MBUF_PORT_INVALID;
-    r.ol_flags = Mbuf::valid_flag_;
-    r.packet_type = 0;
-    r.pkt_len = 0;
-    r.data_len = 0;
-    r.vlan_tci = 0;
-    r.vlan_tci_outer = 0;
-    r.tx_offload = 0;
-    r.data_off = 0;
-    m->m_flags = flags;
-    m->m_type = type;
-    m->nextpkt = nullptr;
-    m->weight = 0;
-    m->ext_type = ExtType::none;
-    return m;
-}
-
-}  // namespace
-
-Mbuf* m_get(int, MType type) noexcept { return fresh(0, type); }
-
-Mbuf* m_gethdr(int, MType type) noexcept { return fresh(M_PKTHDR, type); }
+Mbuf* m_gethdr(int, MType type) noexcept { return fresh::take(M_PKTHDR, type); }
 
 Mbuf* m_getcl(int how, MType type, uint32_t flags) noexcept {
     return m_getjcl(how, type, flags, kMCLBytes);
 }
 
 Mbuf* m_getjcl(int how, MType type, uint32_t flags, uint32_t size) noexcept {
-    Mbuf* m = fresh(flags & M_PKTHDR, type);
+    Mbuf* m = fresh::take(flags & M_PKTHDR, type);
     if (m == nullptr || m_clget(m, how, size) == 0) return m;
     m_free(m);
     return nullptr;
@@ -63,7 +36,7 @@ Mbuf* m_getclr(int how, MType type) noexcept {
 
 Mbuf* m_get2(uint32_t size, int how, MType type, uint32_t flags) noexcept {
     if (size > kMLen) return m_getjcl(how, type, flags, size);
-    return fresh(flags & M_PKTHDR, type);
+    return fresh::take(flags & M_PKTHDR, type);
 }
 
 Mbuf* m_getm2(Mbuf* m, uint32_t len, int how, MType type, uint32_t flags) noexcept {

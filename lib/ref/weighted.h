@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// weighted.h - each view carries a weight; the control's word holds the sum of them all.
+//
+// Weighted references are old (Bevan 1987; Watson and Watson 1987): to copy one, split its weight,
+// and the count is not touched. What is added here is for packets: the weights lie in the mbufs; a
+// copy takes the square root of its source's weight, so that a view can be copied tens of thousands
+// of times, and its copies hundreds, before somebody has to go back to the word; and a thread may
+// hold its releases back and give them in one locked instruction per storage (Merge).
+//
+//      word:   63..48  zero requests     47..0  outstanding weight
+//
+//      outstanding == sum of the weights of the live views + sum of the weights held back    (W)
+//
+// share and a release that is held back keep (W) without touching the word; refill and flush change
+// both sides by the same amount. Storage is freed only by one who holds all that is outstanding, so
+// nobody else holds any. Only releases are held back: a late flush delays a free, and no more.
+//
+// A wrong release breaks (W): more comes back than is outstanding, and that is seen (R1), or less,
+// and that is seen by an audit.
+#pragma once
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstdint>
+
+#include "lib/base/check.h"
+#include "lib/ref/scheme.h"
+
+namespace umbuf::ref {
+
+inline constexpr uint64_t kWeightMask = (uint64_t{1} << 48) - 1;
+inline constexpr uint64_t kZeroOne = uint64_t{1} << 48;  // one zero request
+inline constexpr uint64_t kZeroMask = ~kWeightMask;
+
+// MergeOf - the releases that one thread holds back: one entry per storage, found by its address.
+// Bounded: kEntries storages, and those only until the thread's next flush.
+template <class Control>
+class MergeOf {
+  public:
+    static constexpr uint32_t kEntries = 64;
+    struct Entry {
+        Control* control = nullptr;
+        uint64_t weight = 0;
+        bool zero = false;
+        bool member = false;  // of a joined group
+    };
+
+    // of - the place where a release for this control is kept; it may hold another's.
+    Entry& of(const Control& control) noexcept { return entries_[slot(control)]; }
+    // find - what is held back for this control, or null.
+    Entry* find(const Control& control) noexcept {
+        Entry& entry = of(control);
+        return entry.control == &control ? &entry : nullptr;
+    }
+    void put(Entry& entry, Control& control, uint64_t weight, bool zero, bool member) noexcept {
+        entry = {&control, weight, zero, member};
+        used_ |= uint64_t{1} << (&entry - entries_.data());
+    }
+    void forget(Entry& entry) noexcept {
+        entry.control = nullptr;
+        used_ &= ~(uint64_t{1} << (&entry - entries_.data()));
+    }
+    [[nodiscard]] bool empty() const noexcept { return used_ == 0; }
+    template <class Each>
+    void each(const Each& visit) {
+        for (uint64_t left = used_; left != 0; left &= left - 1) visit(entries_[static_cast<size_t>(std::countr_zero(left))]);
+    }
+    // cached - see(control, weight) for each entry: for audits and displays by the same thread.
+    template <class See>
+    void cached(const See& see) const {
+        for (uint64_t left = used_; left != 0; left &= left - 1) {
+            const Entry& entry = entries_[static_cast<size_t>(std::countr_zero(left))];
+            see(*entry.control, entry.weight);
+        }
+    }
+
+  private:
+    static size_t slot(const Control& control) noexcept {
+        const auto line = reinterpret_cast<uintptr_t>(&control) >> 6;  // controls are lines
+        return (line ^ (line >> 6) ^ (line >> 12)) % kEntries;
+    }
+    uint64_t used_ = 0;  // bit i: entries_[i] holds something
+    std::array<Entry, kEntries> entries_;
+};
+
+template <bool Merging, class Sync>
+struct WeightedOf {
+    static constexpr const char* kName = Merging ? "weighted" : "weighted-nomerge";
+    static constexpr uint32_t kGrant = 1U << 30;      // a first share's, and a refill's
+    static constexpr uint32_t kJoin = 1U << 20;       // a join's: many of them must fit
+    static constexpr uint64_t kStuck = kWeightMask / 2 + 1;  // from here on a leak (R5)
+
+    struct Control {
+        typename Sync::template atomic<uint64_t> word{0};  // [a]
+    };
+    struct View {
+        uint64_t weight = 0;  // [o] at most 2^31
+    };
+    using Merge = MergeOf<Control>;
+
+    static int share(Control& control, View& source, View& copy, Merge* merge) noexcept {
+        if (source.weight == 0) {
+            control.word.store(kGrant, sync::relaxed);  // alone: a plain store
+            source.weight = kGrant;
+        }
+        return share_member(control, source, copy, merge);
+    }
+    static int share_member(Control& control, View& source, View& copy, Merge* merge) noexcept {
+        if (source.weight == 1) refill(control, source, merge);
+        // Half of the bits: 2^30 gives 2^15, 32,768 times.
+        const uint64_t given = uint64_t{1} << ((std::bit_width(source.weight) - 1) / 2);
+        source.weight -= given;
+        copy.weight = given;
+        return 0;
+    }
+
+    template <class Last>
+    static void release(Control& control, View& view, bool zero, Merge* merge, const Last& last) noexcept {
+        const uint64_t weight = view.weight;
+        view.weight = 0;
+        if (Merging && merge != nullptr) return hold_back(control, weight, zero, false, *merge, last);
+        give_back(control, weight, zero, last);
+    }
+    template <class Last>
+    static void detach(Control& control, View& view, bool zero, Merge* merge, const Last& last) noexcept {
+        release(control, view, zero, merge, last);
+    }
+    static Alone exclusive(Control& control, View& view, Merge* merge) noexcept {
+        if (view.weight == 0) return Alone::yes;
+        reclaim(control, view, merge);
+        const uint64_t word = control.word.load(sync::acquire);  // pairs with return_weight (R2)
+        if ((word & kWeightMask) != view.weight) return Alone::no;
+        control.word.store(0, sync::relaxed);
+        view.weight = 0;  // unshared again
+        return (word & kZeroMask) != 0 ? Alone::yes_zero : Alone::yes;
+    }
+
+    static int join(Control& control, View& view, bool& first) noexcept {
+        const uint64_t was = control.word.fetch_add(kJoin, sync::relaxed);
+        stop_at_the_mark(control, was, kJoin);
+        view.weight = kJoin;
+        first = (was & kWeightMask) == 0;
+        return 0;
+    }
+    template <class Last>
+    static void leave(Control& control, View& view, bool zero, Merge* merge, const Last& last) noexcept {
+        const uint64_t weight = view.weight;
+        view.weight = 0;
+        if (Merging && merge != nullptr) return hold_back(control, weight, zero, true, *merge, last);
+        return_weight(control, weight, zero, last);
+    }
+    static bool sole_member(const Control& control, View& view, Merge* merge) noexcept {
+        reclaim(const_cast<Control&>(control), view, merge);
+        return (control.word.load(sync::acquire) & kWeightMask) == view.weight;
+    }
+
+    // flush - give back all that this thread holds back.
+    template <class Last>
+    static void flush(Merge& merge, const Last& last) noexcept {
+        merge.each([&](typename Merge::Entry& entry) { give(merge, entry, last); });
+    }
+
+    static Account account(const Control& control, const View& view) noexcept {
+        const uint64_t all = control.word.load(sync::relaxed) & kWeightMask;
+        return {&control, view.weight, all >= kStuck ? kStuckCount : all};
+    }
+    static Account account_member(const Control& control, const View& view) noexcept {
+        return account(control, view);
+    }
+
+  private:
+    // A view of weight 1 cannot be split: fetch more. Its own weight keeps the word above 0, so there
+    // is nothing to order. What this very thread holds back comes first: it costs nothing.
+    static void refill(Control& control, View& view, Merge* merge) noexcept {
+        reclaim(control, view, merge);
+        if (view.weight > 1) return;
+        const uint64_t was = control.word.fetch_add(kGrant, sync::relaxed);
+        UM_ASSERT_MSG((was & kWeightMask) >= 1, "share of a dead reference (R1)");
+        stop_at_the_mark(control, was, kGrant);
+        view.weight += kGrant;
+    }
+    // reclaim - what this thread held back for this storage goes to the view. A zero request does not
+    // go with it: it is given to the word, where exclusive() looks.
+    static void reclaim(Control& control, View& view, Merge* merge) noexcept {
+        if (!Merging || merge == nullptr) return;
+        typename Merge::Entry* entry = merge->find(control);
+        if (entry == nullptr || view.weight + entry->weight > (uint64_t{1} << 31)) return;
+        view.weight += entry->weight;
+        if (entry->zero) control.word.fetch_add(zero_for(control), sync::relaxed);
+        merge->forget(*entry);
+    }
+
+    template <class Last>
+    static void hold_back(Control& control, uint64_t weight, bool zero, bool member, Merge& merge,
+                          const Last& last) noexcept {
+        typename Merge::Entry& entry = merge.of(control);
+        if (entry.control == &control) {
+            entry.weight += weight;
+            entry.zero |= zero;
+            return;
+        }
+        if (entry.control != nullptr) give(merge, entry, last);
+        merge.put(entry, control, weight, zero, member);
+    }
+    template <class Last>
+    static void give(Merge& merge, typename Merge::Entry& entry, const Last& last) noexcept {
+        const typename Merge::Entry held = entry;
+        merge.forget(entry);  // first: last() may release other storage, and so come back here
+        if (held.member) return_weight(*held.control, held.weight, held.zero, last);
+        else give_back(*held.control, held.weight, held.zero, last);
+    }
+
+    // give_back - by one who may be the last: then no locked instruction.
+    template <class Last>
+    static void give_back(Control& control, uint64_t weight, bool zero, const Last& last) noexcept {
+        const uint64_t word = control.word.load(sync::acquire);  // pairs with return_weight (R2)
+        if ((word & kWeightMask) != weight) return return_weight(control, weight, zero, last);
+        control.word.store(0, sync::relaxed);  // R4
+        last(control, zero || (word & kZeroMask) != 0);
+    }
+    // return_weight - acq_rel: release for those who come after, acquire if we are the last (R2).
+    template <class Last>
+    static void return_weight(Control& control, uint64_t weight, bool zero, const Last& last) noexcept {
+        const uint64_t more = zero ? zero_for(control) : 0;
+        const uint64_t was = control.word.fetch_add(more - weight, sync::acq_rel);
+        const uint64_t all = was & kWeightMask;
+        UM_ASSERT_MSG(all >= weight, "release of a dead reference: weight %llu of %llu outstanding (R1)",
+                      static_cast<unsigned long long>(weight), static_cast<unsigned long long>(all));
+        if (all >= kStuck) {
+            control.word.store(kStuck + kGrant, sync::relaxed);  // R5
+            return;
+        }
+        if (all != weight) return;
+        const bool wanted = zero || (was & kZeroMask) != 0;
+        // The zero requests go with the group. Nobody else is here - but for one who joins, whose
+        // weight is not touched.
+        if (wanted) control.word.fetch_sub((was & kZeroMask) + more, sync::relaxed);
+        last(control, wanted);
+    }
+    // One is enough, and 16 bits must not overflow: once seen there, none is added.
+    static uint64_t zero_for(const Control& control) noexcept {
+        return (control.word.load(sync::relaxed) & kZeroMask) == 0 ? kZeroOne : 0;
+    }
+    static void stop_at_the_mark(Control& control, uint64_t was, uint64_t added) noexcept {
+        const uint64_t all = was & kWeightMask;
+        if (all + added < kStuck) return;
+        if (all < kStuck) note_stuck();
+        control.word.store(kStuck + kGrant, sync::relaxed);
+    }
+};
+template <class Sync = sync::Real>
+using Weighted = WeightedOf<true, Sync>;
+template <class Sync = sync::Real>
+using WeightedNoMerge = WeightedOf<false, Sync>;
+
+}  // namespace umbuf::ref
