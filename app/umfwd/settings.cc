@@ -324,6 +324,14 @@ void Parser::buffer_options() {
         "bytes of a packet's buffer with headroom; several make several pools");
     number("--total-num-mbufs", s.total_num_mbufs, 256, 1u << 28, "packets per pool");
     number("--mbcache", s.mbcache, 0, RTE_MEMPOOL_CACHE_MAX_SIZE, "elements kept per lcore");
+    option(
+        "--refcnt",
+        [&s](const std::string& text) {
+            if (refs_named(text) == nullptr)
+                bad("--refcnt", text, fmt::format("one of {}", fmt::join(refs_names(), ", ")));
+            s.refcnt = text;
+        },
+        "scheme that counts references to shared buffers");
     flag("--numa", [&s] { s.numa = true; }, "buffers on the node of their port (default)");
     flag("--no-numa", [&s] { s.numa = false; }, "all buffers on one node");
 }

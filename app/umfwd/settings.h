@@ -46,6 +46,7 @@ struct Settings {
     uint32_t total_num_mbufs = 0;              // [I] --total-num-mbufs; 0: computed from the ports
     uint32_t mbcache = 250;                    // [I] --mbcache
     bool numa = true;                          // [I] --no-numa turns it off
+    std::string refcnt = kDefaultRefs;         // [I] --refcnt: who counts references (lib/mbuf/refs.h)
 
     // ---- generator modes
     std::vector<uint16_t> txpkts = {64};       // [s] --txpkts: segment lengths

@@ -105,8 +105,9 @@ Result<std::unique_ptr<Buffers>> Buffers::create(const Settings& settings) {
     if (buffers->owner_) {
         const ZoneInput in = buffers->input(main_node());
         ZoneConfig config = zone_config(in);
+        config.refs = settings.refcnt;
         if (settings.total_num_mbufs != 0)
-            config.mbufs = config.clusters[0] = settings.total_num_mbufs;
+            config.mbufs = config.clusters[0] = config.proxies = settings.total_num_mbufs;
         if (Status status = mbinit(config, nodes_in_use(settings.numa)); !status)
             return more_memory(status.error(), wanted_terms(settings, cluster_terms(in)), main_node());
     }

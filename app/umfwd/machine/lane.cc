@@ -11,6 +11,8 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
+#include "lib/mbuf/refs.h"
+
 namespace umbuf::fwd {
 
 namespace {
@@ -48,6 +50,7 @@ void Lane::wait_at_gate() noexcept {
 }
 
 void Lane::run() noexcept {
+    const MergedReleases merged;  // flushed after each turn
     rte_rcu_qsbr_thread_online(epoch, lcore);
     online.store(true, sync::release);  // pairs with the acquire in launch()
     wait_at_gate();
@@ -63,6 +66,7 @@ void Lane::run() noexcept {
             packets.add(n);
             idle_turns = 0;
         }
+        refs_flush();
         rte_rcu_qsbr_quiescent(epoch, lcore);
     }
     meter.end(rte_rdtsc());

@@ -83,6 +83,8 @@ ZoneConfig zone_config(const ZoneInput& in) {
     const uint32_t jumbo = static_cast<uint32_t>(in_hand(in).n + (in.jumbo ? caches(in) : 0));
     for (uint8_t i = 1; i < kClusterZones; ++i) config.clusters[i] = jumbo;
     config.controls = jumbo;
+    // Each storage that is shared takes one, under the schemes that take any.
+    config.proxies = config.clusters[0] + kClusterZones * jumbo;
     return config;
 }
 

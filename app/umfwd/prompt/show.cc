@@ -401,10 +401,16 @@ std::string mbufs(const std::vector<ZoneReport>& zones) {
         text += fmt::format("{:<24} {:>6} {:>10} {:>10} {:>10}\n", zone.name, zone.size,
                             zone.in_use, zone.total, zone.denied);
     const MbufTraps traps = mbuf_traps();
-    return text + fmt::format(
-                      "Headers set aside for a foreign clone: {} (now {})\n"
-                      "Writes refused, storage shared or read-only: {}\n",
-                      traps.foreign_clones, traps.set_aside_now, traps.refused_writes);
+    const RefCounters refs = refs_counters();
+    text += fmt::format("Headers set aside for a foreign clone: {} (now {})\n"
+                        "Writes refused, storage shared or read-only: {}\n",
+                        traps.foreign_clones, traps.set_aside_now, traps.refused_writes);
+    text += fmt::format("References: scheme {}; shares refused: {}; counts saturated (leaked): {}\n",
+                        refs_in_use().name, refs.refused, refs.stuck);
+    return text + fmt::format("Releases held back: {} given, at most {} at once by an lcore (limit {} "
+                              "buffers, {} kB)\n",
+                              refs.held_storages, refs.held_most, kMostHeldBack,
+                              kMostHeldBack * kClusterSizes[kClusterZones - 1] / 1024);
 }
 
 }  // namespace umbuf::fwd::show
