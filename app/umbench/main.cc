@@ -12,6 +12,8 @@
 
 #include "app/umbench/child.h"
 #include "app/umbench/forward.h"
+#include "app/umbench/refcount/refcount.h"
+#include "app/umbench/refcount/workload.h"
 #include "app/umbench/stats.h"
 
 namespace umbuf::bench {
@@ -21,6 +23,7 @@ namespace fs = std::filesystem;
 
 struct Options {
     Plan plan;
+    RefPlan ref_plan;
     std::string json_file;
     bool self = false;
     std::string umfwd, testpmd = "dpdk-testpmd";
@@ -68,6 +71,18 @@ void print_table(const Options& options, const std::vector<Row>& rows) {
     }
 }
 
+Status write_text(const std::string& file, const std::string& text) {
+    if (file == "-") {
+        fmt::print("{}\n", text);
+        return {};
+    }
+    std::ofstream stream(file);
+    stream << text << '\n';
+    stream.flush();
+    if (stream) return {};
+    return Error{EIO, fmt::format("{} cannot be written", file)};
+}
+
 Status write_json(const std::string& file, const std::vector<Row>& rows) {
     nlohmann::json out = nlohmann::json::array();
     for (const Row& row : rows) {
@@ -82,15 +97,7 @@ Status write_json(const std::string& file, const std::vector<Row>& rows) {
                        {"ratio_mad", mad(row.ratios)},
                        {"pairs", row.ratios.size()}});
     }
-    if (file == "-") {
-        fmt::print("{}\n", out.dump(2));
-        return {};
-    }
-    std::ofstream stream(file);
-    stream << out.dump(2) << '\n';
-    stream.flush();
-    if (stream) return {};
-    return Error{EIO, fmt::format("{} cannot be written", file)};
+    return write_text(file, out.dump(2));
 }
 
 Status forward(Options& options) {
@@ -125,14 +132,41 @@ void add_forward(CLI::App& app, Options& options) {
         ->capture_default_str();
 }
 
+Status refcount(const Options& options) {
+    Result<std::vector<RefRow>> rows = compare_schemes(options.ref_plan, [](const std::string& line) {
+        fmt::print(stderr, "umbench: {}\n", line);
+    });
+    if (!rows) return rows.error();
+    fmt::print("{}", refcount_table(rows.value()));
+    return options.json_file.empty() ? Status{} : write_text(options.json_file, refcount_json(rows.value()));
+}
+
+void add_refcount(CLI::App& app, Options& options) {
+    CLI::App* r = app.add_subcommand("refcount", "what a shared buffer costs under each scheme, beside DPDK's clones");
+    RefPlan& plan = options.ref_plan;
+    r->add_option("--json", options.json_file, "also write the medians there; - is standard output");
+    r->add_option("--rounds", plan.rounds, "runs of each scheme, per workload")
+        ->capture_default_str()->check(CLI::Range(1, 1000));
+    r->add_option("--ms", plan.milliseconds, "milliseconds of each run")
+        ->capture_default_str()->check(CLI::Range(1.0, 60000.0));
+    r->add_option("--lcores", plan.lcores, "at most so many lcores; 0: one for each processor")
+        ->capture_default_str()->check(CLI::Range(0, 128));
+    r->add_option("--scheme", plan.schemes, "some schemes only (default: all, and dpdk)")
+        ->delimiter(',')->check(CLI::IsMember(refcount_schemes()));
+    r->add_option("--workload", plan.workloads, "some workloads only (default: all)")
+        ->delimiter(',')->check(CLI::IsMember(workload_names()));
+}
+
 int run(int argc, char** argv) {
     CLI::App app{"umbench: benchmarks of umbuf, each beside its baseline"};
     app.require_subcommand(1);
     Options options;
     add_forward(app, options);
+    add_refcount(app, options);
     CLI11_PARSE(app, argc, argv);
-    catch_interrupts();
-    const Status done = forward(options);
+    const bool in_process = app.got_subcommand("refcount");
+    if (!in_process) catch_interrupts();  // children must be ended; alone, a signal may just end us
+    const Status done = in_process ? refcount(options) : forward(options);
     if (done) return 0;
     fmt::print(stderr, "umbench: {}\n", done.error().text);
     return done.error().code == EINTR ? 130 : 1;
