@@ -17,6 +17,9 @@ inline constexpr auto release = std::memory_order_release;
 inline constexpr auto acq_rel = std::memory_order_acq_rel;
 template <class T>
 using atomic = std::atomic<T>;
+// plain - a field that only its owner touches. The model sees whoever touches it without being that.
+template <class T>
+using plain = T;
 
 // Real - the atomics that ship. What is written over a Sync can be given others: umbench counts the
 // locked instructions of a scheme with one that counts.
@@ -97,20 +100,33 @@ struct atomic {
     T fetch_add(T v, rl::memory_order o) { return a.fetch_add(v, o, $); }
     T fetch_sub(T v, rl::memory_order o) { return a.fetch_sub(v, o, $); }
     T fetch_or(T v, rl::memory_order o) { return a.fetch_or(v, o, $); }
+    T fetch_and(T v, rl::memory_order o) { return a.fetch_and(v, o, $); }
     rl::atomic<T> a;
+};
+template <class T>
+struct plain {
+    plain(T v) : a(v) {}
+    plain& operator=(T v) {
+        a($) = v;
+        return *this;
+    }
+    operator T() const { return a($); }
+    rl::var<T> a;
 };
 struct Real {
     template <class T>
     using atomic = sync::atomic<T>;
 };
-// relacy's own mutex: a lock that spins would be explored turn by turn, for ever.
+// relacy's own mutex: a lock that spins would be explored turn by turn, for ever. It belongs to one
+// execution, and a scheme's lock is static, so each execution lends its own (tests/model/holders.h).
 class SpinLock {
   public:
-    void lock() { held_.lock($); }
-    void unlock() { held_.unlock($); }
+    void lock() { lent_->lock($); }
+    void unlock() { lent_->unlock($); }
+    void borrow(rl::mutex& mutex) { lent_ = &mutex; }
 
   private:
-    rl::mutex held_;
+    rl::mutex* lent_ = nullptr;
 };
 }  // namespace umbuf::sync
 #endif

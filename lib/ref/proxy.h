@@ -23,8 +23,8 @@ template <class Sync>
 struct ProxyObject {
     static constexpr uint64_t kAlive = 0x756d7072786f6b79;  // "umprxoky"
     static constexpr uint64_t kDead = 0x756d707278646561;
-    uint64_t word = kDead;  // [I] kAlive between get and put
-    CountOf<Sync> count;    // [a]
+    sync::plain<uint64_t> word = kDead;  // [I] kAlive between get and put
+    CountOf<Sync> count;                 // [a]
 };
 
 // Pool: Object* get() or null, void put(Object*). Never waits.
