@@ -12,9 +12,11 @@ namespace umbuf::ref {
 
 template <class Sync>
 struct CountOf {
-    // From here on the count is a leak: takes and drops no longer change who frees (R5). Half the
-    // range is left, so that no number of racing threads can step over it to zero.
+    // From here on the count is a leak: takes and drops no longer change who frees (R5). It is parked
+    // in the middle of what is left, a quarter of the range from either end: so far no number of
+    // threads can move it that are each between a change and the store that takes it back.
     static constexpr uint32_t kSaturated = 0x80000000U;
+    static constexpr uint32_t kParked = 0xc0000000U;
 
     typename Sync::template atomic<uint32_t> n{0};     // [a] counted views
     typename Sync::template atomic<uint32_t> zero{0};  // [a] 1: zero the storage before it is reused
@@ -37,7 +39,7 @@ struct CountOf {
         const uint32_t was = n.fetch_sub(1, sync::acq_rel);
         UM_ASSERT_MSG(was >= 1, "release of a dead reference (R1)");
         if (was >= kSaturated) {
-            n.store(kSaturated, sync::relaxed);  // R5: stuck, leaked on purpose
+            n.store(kParked, sync::relaxed);  // R5: stuck, leaked on purpose
             return false;
         }
         return was == 1;
@@ -62,7 +64,7 @@ struct CountOf {
     void stop_at_the_mark(uint32_t was) noexcept {
         if (was < kSaturated - 1) return;
         if (was == kSaturated - 1) note_stuck();
-        n.store(kSaturated, sync::relaxed);
+        n.store(kParked, sync::relaxed);
     }
 };
 

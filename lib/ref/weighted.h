@@ -89,6 +89,10 @@ struct WeightedOf {
     static constexpr uint32_t kGrant = 1U << 30;      // a first share's, and a refill's
     static constexpr uint32_t kJoin = 1U << 20;       // a join's: many of them must fit
     static constexpr uint64_t kStuck = kWeightMask / 2 + 1;  // from here on a leak (R5)
+    // Where a sum that is stuck is put: in the middle of what is left, so far from either end that no
+    // number of threads can move it that are each between a change and the store that takes it back.
+    // The heaviest view weighs 2^31: 32,768 of them would have to be returned in that moment.
+    static constexpr uint64_t kParked = kStuck + kStuck / 2;
 
     struct Control {
         typename Sync::template atomic<uint64_t> word{0};  // [a]
@@ -227,7 +231,7 @@ struct WeightedOf {
         UM_ASSERT_MSG(all >= weight, "release of a dead reference: weight %llu of %llu outstanding (R1)",
                       static_cast<unsigned long long>(weight), static_cast<unsigned long long>(all));
         if (all >= kStuck) {
-            control.word.store(kStuck + kGrant, sync::relaxed);  // R5
+            control.word.store(kParked, sync::relaxed);  // R5
             return;
         }
         if (all != weight) return;
@@ -245,7 +249,7 @@ struct WeightedOf {
         const uint64_t all = was & kWeightMask;
         if (all + added < kStuck) return;
         if (all < kStuck) note_stuck();
-        control.word.store(kStuck + kGrant, sync::relaxed);
+        control.word.store(kParked, sync::relaxed);
     }
 };
 template <class Sync = sync::Real>
