@@ -236,9 +236,11 @@ struct WeightedOf {
         }
         if (all != weight) return;
         const bool wanted = zero || (was & kZeroMask) != 0;
-        // The zero requests go with the group. Nobody else is here - but for one who joins, whose
-        // weight is not touched.
-        if (wanted) control.word.fetch_sub((was & kZeroMask) + more, sync::relaxed);
+        // The zero requests go with the group. Nobody else is here - but for one who joins, and whose
+        // group may even end before this: its weight is not touched, and a request of its members may
+        // be taken along, as last() is told of it below, before our pin goes (R6). Not by subtracting
+        // what we saw: such a group may have taken it first.
+        if (wanted) control.word.fetch_and(kWeightMask, sync::relaxed);
         last(control, wanted);
     }
     // One is enough, and 16 bits must not overflow: once seen there, none is added.
