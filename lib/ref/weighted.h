@@ -61,10 +61,8 @@ class MergeOf {
         used_ &= ~(uint64_t{1} << (&entry - entries_.data()));
     }
     [[nodiscard]] bool empty() const noexcept { return used_ == 0; }
-    template <class Each>
-    void each(const Each& visit) {
-        for (uint64_t left = used_; left != 0; left &= left - 1) visit(entries_[static_cast<size_t>(std::countr_zero(left))]);
-    }
+    // any - one of the entries. Not for an empty table.
+    Entry& any() noexcept { return entries_[static_cast<size_t>(std::countr_zero(used_))]; }
     // cached - see(control, weight) for each entry: for audits and displays by the same thread.
     template <class See>
     void cached(const See& see) const {
@@ -158,10 +156,11 @@ struct WeightedOf {
         return (control.word.load(sync::acquire) & kWeightMask) == view.weight;
     }
 
-    // flush - give back all that this thread holds back.
+    // flush - give back all that this thread holds back. Entry by entry until there is none: last()
+    // may release other storage, look whether it is alone with it, or flush.
     template <class Last>
     static void flush(Merge& merge, const Last& last) noexcept {
-        merge.each([&](typename Merge::Entry& entry) { give(merge, entry, last); });
+        while (!merge.empty()) give(merge, merge.any(), last);
     }
 
     static Account account(const Control& control, const View& view) noexcept {

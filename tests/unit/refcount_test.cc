@@ -299,6 +299,33 @@ TEST(WeightedTest, WhatIsHeldBackIsBounded) {
     S::flush(merge, [](S::Control&, bool) {});
 }
 
+// A last() runs the owner's code: it frees other packets, asks whether it is alone, and may flush.
+TEST(WeightedTest, WhatALastCallLetsGoIsGivenByTheSameFlush) {
+    using S = ref::Weighted<>;
+    S::Merge merge;
+    std::array<Storage<S>, 8> storages;
+    const auto hold_back = [&](Storage<S>& s, const auto& last) {
+        auto& a = s.fresh();
+        auto& b = s.share(a);
+        S::release(s.control, a, false, &merge, last);
+        S::release(s.control, b, false, &merge, last);
+    };
+    std::array<uint32_t, 8> frees{};
+    const auto count = [&](S::Control& control, bool) {
+        for (size_t i = 0; i < storages.size(); ++i) frees[i] += &storages[i].control == &control ? 1U : 0U;
+    };
+    for (size_t i = 0; i < 7; ++i) hold_back(storages[i], count);
+    bool entered = false;
+    S::flush(merge, [&](S::Control& control, bool zero) {
+        count(control, zero);
+        if (std::exchange(entered, true)) return;
+        S::flush(merge, count);
+        hold_back(storages[7], count);
+    });
+    EXPECT_TRUE(merge.empty());
+    for (const uint32_t n : frees) EXPECT_EQ(n, 1U);
+}
+
 TEST(ProxyTest, TheFirstShareFailsWithoutAProxyAndChangesNothing) {
     using S = ref::Proxy<HeapPool>;
     Storage<S> storage;
