@@ -146,9 +146,11 @@ struct ListOf {
   private:
     // Acquire pairs with the release store of whoever unlinked himself from us (R2).
     static bool alone(const View& view) noexcept { return view.next.load(sync::acquire) == Links::of(view); }
+    // `next` last: once it says that a view is alone, its holder frees the storage without a lock, and
+    // the mbuf with the links in it may serve somebody else.
     static void link(View& view, View& next) noexcept {
-        view.next.store(Links::of(next), sync::release);
         next.prev.store(Links::of(view), sync::relaxed);
+        view.next.store(Links::of(next), sync::release);
     }
     static void insert(View& after, View& view) noexcept {
         View& next = Links::at(after.next.load(sync::relaxed));
