@@ -9,7 +9,8 @@
 // What a leader may not do is to take other storage while it is followed (m_defrag, m_extfree). Here
 // it may: it hands the old storage to the group (kOrphan), whose last member then frees it, and stays
 // pinned as the house of the count. Until then nobody can share the leader's new storage: a share is
-// refused (ENOBUFS).
+// refused (ENOBUFS). So that storage is the leader's alone, to write, to free and to let go again, and
+// the word that houses the old group is the group's: its last member clears it, nobody else.
 //
 // Pins: void pin(View& leader) and void unpin(View& leader), a count on the leader's mbuf, whose own
 // user is 1; unpin frees the mbuf when it was the last; bool only_pin(View&): is nobody left but us?
@@ -35,8 +36,7 @@ struct LeaderOf {
     static constexpr uint64_t kLeader = uint64_t{1} << 63;  // no address of ours has it
     static constexpr uint64_t kZero = uint64_t{1} << 62;    // some follower asked
     static constexpr uint64_t kOrphan = uint64_t{1} << 61;  // the storage is the group's
-    static constexpr uint64_t kCount = (uint64_t{1} << 32) - 1;
-    static constexpr uint64_t kSaturated = uint64_t{1} << 31;
+    static constexpr uint64_t kCount = kOrphan - 1;  // R5: 61 bits, more than there can be mbufs
 
     static int share(Control&, View& source, View& copy, Merge*) noexcept {
         const uint64_t word = source.word.load(sync::relaxed);
@@ -69,10 +69,6 @@ struct LeaderOf {
         if (zero) leader.word.fetch_or(kZero, sync::relaxed);
         const uint64_t was = leader.word.fetch_sub(1, sync::acq_rel);
         UM_ASSERT_MSG((was & kLeader) != 0 && (was & kCount) >= 1, "release of a dead reference (R1)");
-        if ((was & kCount) >= kSaturated) {
-            leader.word.fetch_add(1, sync::relaxed);  // R5: leaked, the leader with it
-            return;
-        }
         if ((was & kCount) != 1) return;
         if ((was & kOrphan) != 0) {
             leader.word.store(0, sync::relaxed);  // the leader may share its new storage again
@@ -83,6 +79,8 @@ struct LeaderOf {
     template <class Last>
     static void detach(Control& control, View& view, bool zero, Merge* merge, const Last& last) noexcept {
         const uint64_t word = view.word.load(sync::acquire);
+        // The second may just have become the first: its last member left while we came here.
+        if (word == 0 || houses_another(word)) return last(control, zero);
         if ((word & kLeader) == 0 || (word & kCount) == 0) return release(control, view, zero, merge, last);
         const uint64_t was = view.word.fetch_or(zero ? kOrphan | kZero : kOrphan, sync::acq_rel);
         if ((was & kCount) != 0) return;
@@ -91,7 +89,7 @@ struct LeaderOf {
     }
     static Alone exclusive(Control&, View& view, Merge*) noexcept {
         const uint64_t word = view.word.load(sync::acquire);
-        if (word == 0) return Alone::yes;
+        if (word == 0 || houses_another(word)) return Alone::yes;
         if ((word & kLeader) != 0) {
             if ((word & kCount) != 0) return Alone::no;
             view.word.store(0, sync::relaxed);
@@ -128,7 +126,7 @@ struct LeaderOf {
         const bool leads = (word & kLeader) != 0;
         const View* leader = leads ? &view : follow(word);
         const uint64_t count = leader->word.load(sync::relaxed) & kCount;
-        return {leader, leads ? 0U : 1U, count >= kSaturated ? kStuckCount : count};
+        return {leader, leads ? 0U : 1U, count};
     }
     static Account account_member(const Control& control, const View&) noexcept {
         return {&control, 1, control.outstanding()};
@@ -139,13 +137,12 @@ struct LeaderOf {
         UM_ASSERT_MSG(word != 0, "release of a dead reference (R1)");
         return reinterpret_cast<View*>(static_cast<uintptr_t>(word));
     }
-    // take - one follower more. Returns how many there were.
-    static uint64_t take(View& leader) noexcept {
-        const uint64_t was = leader.word.fetch_add(1, sync::relaxed) & kCount;
-        if (was + 1 == kSaturated) note_stuck();
-        if (was >= kSaturated) leader.word.fetch_sub(1, sync::relaxed);  // R5: not beyond the mark
-        return was;
+    // houses_another - a leader's word, and the count in it is of storage that it has let go before.
+    static bool houses_another(uint64_t word) noexcept {
+        return (word & kLeader) != 0 && (word & kOrphan) != 0;
     }
+    // take - one follower more. Returns how many there were.
+    static uint64_t take(View& leader) noexcept { return leader.word.fetch_add(1, sync::relaxed) & kCount; }
 };
 template <class Pins, class Sync = sync::Real>
 using Leader = LeaderOf<Pins, Sync>;

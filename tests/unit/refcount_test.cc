@@ -371,6 +371,22 @@ TEST(LeaderTest, ALeaderThatTakesOtherStorageLeavesTheOldOneToItsFollowers) {
     EXPECT_EQ(arena.pins[index_of(leader)], 1U);
 }
 
+TEST(LeaderTest, StorageThatALeaderTakesMeanwhileIsItsOwnToLetGo) {
+    using S = ref::Leader<ArenaPins>;
+    Storage<S> old, next;
+    auto& leader = old.fresh();
+    auto& follower = old.share(leader);
+    S::detach(old.control, leader, false, nullptr, [&](S::Control& c, bool z) { old.freed(c, z); });
+    EXPECT_EQ(S::exclusive(next.control, leader, nullptr), ref::Alone::yes);
+    S::detach(next.control, leader, true, nullptr, [&](S::Control& c, bool z) { next.freed(c, z); });
+    EXPECT_EQ(next.frees, 1U);
+    EXPECT_EQ(next.zeroed, 1U);
+    EXPECT_EQ(old.frees, 0U);
+    old.let_go(follower);
+    EXPECT_EQ(old.frees, 1U);
+    EXPECT_EQ(old.zeroed, 0U);
+}
+
 TEST(LeaderTest, ADeadLeaderStaysUntilItsLastFollowerGoes) {
     using S = ref::Leader<ArenaPins>;
     Storage<S> storage;
