@@ -1,49 +1,25 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// refcount_race_test.cc - ref::Intrusive under real threads and ThreadSanitizer.
+// refcount_race_test.cc - every scheme under real threads and ThreadSanitizer.
 //
-// The models (tests/model) explore few holders completely; here many holders run for real, compiled
-// as they ship. Plain memory stands for the storage: an access that the count does not order is a
-// data race, and the sanitizer fails the test. Threads start together at a latch, many rounds.
+// The models (tests/model) explore few holders completely; here more of them run for real, compiled
+// as they ship, the spin lock included. Plain memory stands for the storage: an access that the
+// scheme does not order is a data race, and the sanitizer fails the test. Threads start together at a
+// latch, many rounds.
 #include <gtest/gtest.h>
 
 #include <array>
-#include <atomic>
 #include <latch>
 #include <thread>
 #include <vector>
 
-#include "lib/ref/intrusive.h"
+#include "tests/unit/scheme_holders.h"
 
+namespace umbuf::test {
 namespace {
 
-using umbuf::ref::Intrusive;
-
 constexpr uint32_t kHolders = 4;
-constexpr int kRounds = 300;
-
-struct Storage {
-    Intrusive::Control control;
-    std::array<uint32_t, kHolders> touched{};  // plain on purpose
-    std::atomic<uint32_t> frees{0};            // the test's own books, relaxed: they order nothing
-    std::atomic<uint32_t> pins{0};
-
-    void freed() {
-        frees.fetch_add(1, std::memory_order_relaxed);
-        touched.fill(0);  // what the next user does: races with any access not yet finished
-    }
-    void let_go(uint32_t weight) {
-        if (Intrusive::release(control, weight)) freed();
-    }
-    void enter(uint32_t& weight) {
-        if (Intrusive::join(control, weight)) pins.fetch_add(1, std::memory_order_relaxed);
-    }
-    void unpin() {
-        if (pins.fetch_sub(1, std::memory_order_acq_rel) == 1) freed();
-    }
-    void leave(uint32_t weight) {
-        if (Intrusive::leave(control, weight)) unpin();
-    }
-};
+constexpr int kRounds = 200;
+constexpr auto relaxed = std::memory_order_relaxed;
 
 // together - run body(0..kHolders-1) on that many threads, released at once; returns when all ended.
 template <class Body>
@@ -57,90 +33,172 @@ void together(const Body& body) {
         });
 }
 
-// share_out - one view per holder, all made from one that was never shared.
-std::array<uint32_t, kHolders> share_out(Storage& storage) {
-    std::array<uint32_t, kHolders> weight{};
-    for (uint32_t i = 1; i < kHolders; ++i)
-        EXPECT_EQ(Intrusive::share(storage.control, weight[0], weight[i]), 0);
-    return weight;
-}
+// Held - storage with one view per holder, all made from view 0, and bytes that each of them writes.
+template <class S>
+struct Held : Storage<S> {
+    using View = typename S::View;
+    std::array<View*, kHolders> view{};
+    std::array<uint32_t, kHolders> touched{};  // plain on purpose
 
-TEST(IntrusiveRace, ExactlyOneHolderFreesAndSeesEveryWrite) {
+    Held() {
+        // What the next user does: it races with any access not yet finished.
+        this->on_free = [this](bool) { touched.fill(0); };
+    }
+    void share_out() {
+        view[0] = &this->fresh();
+        for (uint32_t i = 1; i < kHolders; ++i) view[i] = &this->share(*view[0]);
+    }
+    [[nodiscard]] bool over() const {
+        uint64_t bits = 0;
+        for (const View* v : view) bits |= v == nullptr ? 0 : this->bits(*v);
+        return this->frees == 1 && bits == 0;
+    }
+};
+
+template <class S>
+struct SchemeRace : ::testing::Test {};
+TYPED_TEST_SUITE(SchemeRace, AllSchemes);
+
+TYPED_TEST(SchemeRace, ExactlyOneHolderFreesAndSeesEveryWrite) {
     for (int round = 0; round < kRounds; ++round) {
-        Storage storage;
-        const auto weight = share_out(storage);
+        Held<TypeParam> held;
+        held.share_out();
+        held.on_free = [&](bool) {
+            for (uint32_t i = 0; i < kHolders; ++i) EXPECT_EQ(held.touched[i], i + 1);
+            held.touched.fill(0);
+        };
         together([&](uint32_t i) {
-            storage.touched[i] = i + 1;
-            if (!Intrusive::release(storage.control, weight[i])) return;
-            for (uint32_t j = 0; j < kHolders; ++j) EXPECT_EQ(storage.touched[j], j + 1);
-            storage.freed();
+            held.touched[i] = i + 1;
+            held.let_go(*held.view[i]);
         });
-        ASSERT_EQ(storage.frees, 1u) << "round " << round;
-        ASSERT_TRUE(Intrusive::audit(storage.control, 0)) << "round " << round;
+        ASSERT_TRUE(held.over()) << "round " << round;
     }
 }
 
 // Each holder makes and drops copies all the time, and writes whenever it finds itself alone.
-TEST(IntrusiveRace, WhoFindsItselfAloneWritesUndisturbed) {
+TYPED_TEST(SchemeRace, WhoFindsItselfAloneWritesUndisturbed) {
     for (int round = 0; round < kRounds; ++round) {
-        Storage storage;
-        auto weight = share_out(storage);
+        Held<TypeParam> held;
+        held.share_out();
+        std::array<std::array<typename TypeParam::View*, 8>, kHolders> copies;
+        for (auto& each : copies)
+            for (auto*& copy : each) copy = &held.fresh();
+        uint32_t written = 0;  // plain on purpose
         together([&](uint32_t i) {
-            for (int n = 0; n < 16; ++n) {
-                uint32_t copy = 0;
-                ASSERT_EQ(Intrusive::share(storage.control, weight[i], copy), 0);
-                ASSERT_EQ(storage.touched[0], 0u);  // ours twice: nobody writes
-                storage.let_go(copy);
+            for (auto* copy : copies[i]) {
+                ASSERT_EQ(held.share(*held.view[i], *copy), 0);
+                ASSERT_EQ(written, 0U);  // ours twice: nobody writes
+                held.let_go(*copy);
             }
-            if (Intrusive::exclusive(storage.control, weight[i])) storage.touched[0] = 1;
-            storage.let_go(weight[i]);
+            if (held.alone(*held.view[i])) written = 1;
+            held.let_go(*held.view[i]);
         });
-        ASSERT_EQ(storage.frees, 1u) << "round " << round;
-        ASSERT_TRUE(Intrusive::audit(storage.control, 0)) << "round " << round;
+        ASSERT_TRUE(held.over()) << "round " << round;
     }
 }
 
-TEST(IntrusiveRace, TheLastReleaseSeesEveryZeroRequest) {
+TYPED_TEST(SchemeRace, TheLastReleaseSeesEveryZeroRequest) {
     for (int round = 0; round < kRounds; ++round) {
-        Storage storage;
-        auto weight = share_out(storage);
-        std::atomic<uint32_t> zeroed{0};
-        together([&](uint32_t i) {
-            if (i % 2 == 0) Intrusive::zeroize(storage.control, weight[i]);
-            if (!Intrusive::release(storage.control, weight[i])) return;
-            zeroed = Intrusive::zero_wanted(storage.control) ? 1 : 0;
-            storage.freed();
-        });
-        ASSERT_EQ(zeroed, 1u) << "round " << round;
-        ASSERT_FALSE(Intrusive::zero_wanted(storage.control));
+        Held<TypeParam> held;
+        held.share_out();
+        together([&](uint32_t i) { held.let_go(*held.view[i], i % 2 == 0); });
+        ASSERT_TRUE(held.over()) << "round " << round;
+        ASSERT_EQ(held.zeroed, 1U) << "round " << round;
     }
 }
 
 // Holder 0 is the header that pins its own cluster: it makes members while the others leave, and is
 // freed in the middle, as a driver does it. The pins end at 0 and the storage is freed once.
-TEST(IntrusiveRace, APinningOwnerMayJoinWhileTheLastMemberLeaves) {
+TYPED_TEST(SchemeRace, APinningOwnerMayJoinWhileTheLastMemberLeaves) {
+    using S = TypeParam;
     for (int round = 0; round < kRounds; ++round) {
-        Storage storage;
-        storage.pins = 1;
-        std::array<uint32_t, kHolders> weight{};
-        for (uint32_t i = 1; i < kHolders; ++i) storage.enter(weight[i]);
+        Held<S> held;
+        std::atomic<uint32_t> pins{1};
+        const auto unpin = [&] {
+            if (pins.fetch_sub(1, std::memory_order_acq_rel) == 1) held.freed(held.control, false);
+        };
+        const auto enter = [&](auto& view) {
+            bool first = false;
+            ASSERT_EQ(S::join(held.control, view, first), 0);
+            if (first) pins.fetch_add(1, relaxed);
+        };
+        const auto leave = [&](auto& view, bool zero) {
+            S::leave(held.control, view, zero, nullptr, [&](typename S::Control&, bool) { unpin(); });
+        };
+        for (auto*& view : held.view) view = &held.fresh();
+        for (uint32_t i = 1; i < kHolders; ++i) enter(*held.view[i]);
         together([&](uint32_t i) {
-            storage.touched[i] = 1;
-            if (i != 0) return storage.leave(weight[i]);
-            for (int n = 0; n < 16; ++n) {
-                uint32_t copy = 0;
-                storage.enter(copy);
-                storage.leave(copy);
+            held.touched[i] = 1;
+            if (i != 0) return leave(*held.view[i], i == 1);
+            for (int n = 0; n < 8; ++n) {
+                enter(*held.view[0]);
+                leave(*held.view[0], n == 3);
             }
-            uint32_t last = 0;
-            storage.enter(last);
-            storage.unpin();
-            storage.leave(last);
+            enter(*held.view[0]);
+            unpin();
+            leave(*held.view[0], false);
         });
-        ASSERT_EQ(storage.frees, 1u) << "round " << round;
-        ASSERT_EQ(storage.pins, 0u) << "round " << round;
-        ASSERT_TRUE(Intrusive::audit(storage.control, 0)) << "round " << round;
+        ASSERT_EQ(pins, 0U) << "round " << round;
+        ASSERT_TRUE(held.over()) << "round " << round;
     }
 }
 
+// Each thread holds its releases back, and gives them at its own time.
+TEST(WeightedRace, WhatThreadsHoldBackEndsInOneFree) {
+    using S = ref::Weighted<>;
+    for (int round = 0; round < kRounds; ++round) {
+        Held<S> held;
+        held.share_out();
+        std::array<std::array<S::View*, 4>, kHolders> copies;
+        for (auto& each : copies)
+            for (auto*& copy : each) copy = &held.fresh();
+        std::array<S::Merge, kHolders> merge{};
+        const auto last = [&](S::Control& c, bool zero) { held.freed(c, zero); };
+        together([&](uint32_t i) {
+            for (auto* copy : copies[i]) {
+                ASSERT_EQ(S::share(held.control, *held.view[i], *copy, &merge[i]), 0);
+                held.touched[i] = i;
+                S::release(held.control, *copy, copy == copies[i][1], &merge[i], last);
+            }
+            S::release(held.control, *held.view[i], false, &merge[i], last);
+            S::flush(merge[i], last);
+        });
+        ASSERT_TRUE(held.over()) << "round " << round;
+        ASSERT_EQ(held.zeroed, 1U) << "round " << round;
+    }
+}
+
+// The leader takes other storage while its followers leave: one of them all frees the old one.
+TEST(LeaderRace, ALeaderDetachesWhileItsFollowersLeave) {
+    using S = ref::Leader<ArenaPins>;
+    for (int round = 0; round < kRounds; ++round) {
+        Held<S> held;
+        held.share_out();
+        together([&](uint32_t i) {
+            held.touched[i] = 1;
+            if (i != 0) return held.let_go(*held.view[i]);
+            S::detach(held.control, *held.view[0], true, nullptr,
+                      [&](S::Control& c, bool zero) { held.freed(c, zero); });
+        });
+        ASSERT_TRUE(held.over()) << "round " << round;
+        ASSERT_EQ(held.zeroed, 1U) << "round " << round;
+        ASSERT_EQ(arena.pins[index_of(*held.view[0])], 1U) << "round " << round;
+    }
+}
+
+// The lock of the two lists, which the models replace by relacy's own.
+TEST(SpinLockRace, WhatIsWrittenUnderTheLockIsOrdered) {
+    sync::SpinLock lock;
+    uint64_t sum = 0;  // plain on purpose
+    together([&](uint32_t) {
+        for (int n = 0; n < 2000; ++n) {
+            lock.lock();
+            ++sum;
+            lock.unlock();
+        }
+    });
+    EXPECT_EQ(sum, uint64_t{2000} * kHolders);
+}
+
 }  // namespace
+}  // namespace umbuf::test

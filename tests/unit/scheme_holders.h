@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -83,6 +84,7 @@ class Storage {
     using View = typename S::View;
     typename S::Control control{};
     std::atomic<uint32_t> frees{0}, zeroed{0};
+    std::function<void(bool zero)> on_free;
 
     // fresh - a view that was never shared; of this storage, or about to be.
     static View& fresh() {
@@ -129,8 +131,12 @@ class Storage {
         EXPECT_EQ(&c, &control);
         frees.fetch_add(1, std::memory_order_relaxed);
         zeroed.fetch_add(zero ? 1 : 0, std::memory_order_relaxed);
+        if (on_free) on_free(zero);
     }
-    static uint64_t bits(const View& view) { return arena.views[index_of(view)]; }
+    // Atomic, as neighbours in a ring may write their half meanwhile.
+    static uint64_t bits(const View& view) {
+        return std::atomic_ref(arena.views[index_of(view)]).load(std::memory_order_relaxed);
+    }
 
     // take_request - a leader's own zero request, which its mbuf carries until the end.
     bool take_request() noexcept { return std::exchange(zero_asked_, false); }
