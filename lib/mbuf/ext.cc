@@ -12,9 +12,12 @@ namespace umbuf {
 namespace ext {
 
 void detach(Mbuf* m) noexcept {
+    const uint64_t flags = m->rte.ol_flags;
     rte_mbuf_ext_refcnt_set(&m->shinfo, 2);  // so that DPDK resets the mbuf and calls nobody
     rte_pktmbuf_detach(&m->rte);
     rte_mbuf_ext_refcnt_set(&m->shinfo, 0);
+    // DPDK forgets all flags; ours says that the private part is valid, others are the packet's.
+    m->rte.ol_flags = flags & ~uint64_t{RTE_MBUF_F_EXTERNAL};
     m->rte.data_off = 0;
     m->ext_type = ExtType::packet;
 }

@@ -163,6 +163,19 @@ TEST_F(Verbs, ForeignStorageOfABadSizeIsRefused) {
     m_free(m);
 }
 
+TEST_F(Verbs, ExtfreeGivesTheMbufItsOwnRoomAndLeavesTheRest) {
+    Mbuf* m = clustered(pattern(500));
+    m->set_flags(M_EOR);
+    m->rte.ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
+    ASSERT_TRUE(m_extfree(m));
+    m->rte.pkt_len = 0;
+    EXPECT_EQ(m->flags(), uint32_t{M_PKTHDR | M_EOR});
+    EXPECT_TRUE(m->rte.ol_flags & RTE_MBUF_F_TX_IP_CKSUM);
+    EXPECT_EQ(m_trailingspace(m), kMLen);
+    verify(m);
+    m_freem(m);
+}
+
 TEST_F(Verbs, PrependUsesWritableHeadroomAndElseMakesANewFirstMbuf) {
     Mbuf* m = received(pattern(60));
     Mbuf* same = m_prepend(m, 20, M_NOWAIT);
