@@ -176,6 +176,20 @@ TEST_F(Verbs, ExtfreeGivesTheMbufItsOwnRoomAndLeavesTheRest) {
     m_freem(m);
 }
 
+TEST_F(Verbs, AnMbufMayTakeOtherStorageAgainAndAgainWhileItsFirstIsShared) {
+    Mbuf* m = clustered(pattern(500));
+    Mbuf* copy = m_copypacket(m, M_NOWAIT);
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_TRUE(m_extfree(m));
+        m->rte.pkt_len = 0;
+        ASSERT_EQ(m_clget(m, M_NOWAIT, 4096), 0);
+    }
+    EXPECT_EQ(bytes_of(copy), pattern(500));
+    m_freem(copy);
+    EXPECT_TRUE(m_writable(m));
+    m_freem(m);  // the fixture sees that each cluster came home
+}
+
 TEST_F(Verbs, PrependUsesWritableHeadroomAndElseMakesANewFirstMbuf) {
     Mbuf* m = received(pattern(60));
     Mbuf* same = m_prepend(m, 20, M_NOWAIT);
