@@ -82,14 +82,14 @@ inline constexpr size_t kPacketPrivate = kMbufPrivate + sizeof(ExtControl);
 [[nodiscard]] bool m_extfree(Mbuf* m) noexcept;
 
 // m_clget - attach a cluster of at least `size` bytes to m, which has no storage of its own and no
-// data. BSD: m_clget, m_cljget. 0, or ENOBUFS (none left), or EMSGSIZE (larger than 16k); m is then
-// as it was.
+// data. BSD: m_clget, m_cljget. 0, or ENOBUFS (none left), or EMSGSIZE (larger than 16k), or EBUSY (a
+// clone made by DPDK reads the bytes that m had inside); m is then as it was.
 [[nodiscard]] int m_clget(Mbuf* m, int how, uint32_t size) noexcept;
 
 // m_extadd - attach foreign storage to m, which has none and no data. `flags`: M_RDONLY or 0. The
 // storage is then owned by its references; free(buf, size, arg) runs after the last. size is 1 to
 // 65,535 (DPDK's buf_len is 16 bits). FreeBSD: m_extadd; OpenBSD: MEXTADD. 0, or ENOBUFS (no
-// control left), or EMSGSIZE; m and buf are then as they were. Memory that is not EAL's, or is not
+// control left), or EMSGSIZE, or EBUSY as above; m and buf are then as they were. Memory that is not EAL's, or is not
 // contiguous for a device, gets no IOVA (RTE_BAD_IOVA): drivers that copy can send it, those that do
 // DMA cannot.
 [[nodiscard]] int m_extadd(Mbuf* m, void* buf, uint32_t size, ext_free free, void* arg,

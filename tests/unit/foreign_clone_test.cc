@@ -116,6 +116,23 @@ TEST_F(ForeignClone, VerbsOnACloneKeepItsTotals) {
     }
 }
 
+// DPDK frees what its clones pin without looking for storage: an mbuf whose inline bytes are cloned
+// must not have any by then.
+TEST_F(ForeignClone, AnMbufWhoseInlineBytesAreClonedTakesNoStorage) {
+    Mbuf* original = inlined(pattern(100));
+    Mbuf* foreign = clone(original);
+    ASSERT_TRUE(m_extfree(original)) << "it has none, and is empty now";
+    original->rte.pkt_len = 0;
+    char bytes[16] = {};
+    const auto never = [](void*, uint32_t, void*) { FAIL(); };
+    EXPECT_EQ(m_clget(original, M_NOWAIT, 2048), EBUSY);
+    EXPECT_EQ(m_extadd(original, bytes, sizeof bytes, never, nullptr, 0), EBUSY);
+    EXPECT_EQ(bytes_of(foreign), pattern(100));
+    m_freem(foreign);
+    EXPECT_EQ(m_clget(original, M_NOWAIT, 2048), 0);
+    m_freem(original);
+}
+
 TEST_F(ForeignClone, ACopyOfOursMayBeClonedToo) {
     Mbuf* m = received(pattern(500));
     Mbuf* copy = m_copypacket(m, M_NOWAIT);
