@@ -106,9 +106,13 @@ struct HeaderPins {
     static void unpin(View& view) noexcept {
         if (Mbuf* m = header(view); ext::unpin(m)) rte_mbuf_raw_free(&m->rte);
     }
+    // A clone that DPDK made of the header still sees what the header held, also when its owner has
+    // freed it. In this order: the owner clones first, and frees then.
     template <class View>
     static bool only_pin(View& view) noexcept {
-        return sync::load_of(header(view)->rte.refcnt, sync::acquire) == 1;
+        const Mbuf* m = header(view);
+        return sync::load_of(m->rte.refcnt, sync::acquire) == 1 &&
+               sync::load_of(m->shinfo.refcnt, sync::acquire) == 1;
     }
 };
 

@@ -133,6 +133,19 @@ TEST_F(ForeignClone, AnMbufWhoseInlineBytesAreClonedTakesNoStorage) {
     m_freem(original);
 }
 
+// Scheme leader keeps a freed leader for its followers, and must not forget that it was cloned.
+TEST_F(ForeignClone, ACloneOfAFreedOriginalKeepsItsCopiesReadOnly) {
+    for (Mbuf* original : {clustered(pattern(300)), received(pattern(300))}) {
+        Mbuf* copy = m_copypacket(original, M_NOWAIT);
+        Mbuf* foreign = clone(original);
+        m_freem(original);
+        EXPECT_FALSE(m_writable(copy)) << "the clone sees these bytes";
+        m_freem(foreign);
+        EXPECT_TRUE(m_writable(copy));
+        m_freem(copy);
+    }
+}
+
 TEST_F(ForeignClone, ACopyOfOursMayBeClonedToo) {
     Mbuf* m = received(pattern(500));
     Mbuf* copy = m_copypacket(m, M_NOWAIT);
