@@ -116,6 +116,18 @@ TEST_F(ForeignClone, VerbsOnACloneKeepItsTotals) {
     }
 }
 
+TEST_F(ForeignClone, ARestThatBeginsWithACloneHasItsOwnTotals) {
+    Mbuf* original = clustered(pattern(500));
+    Mbuf* m = m_copym(original, 100, 50, M_NOWAIT);  // no packet
+    m_cat(m, clone(original));
+    m_cat(m, clone(original));
+    Mbuf* rest = m_split(m, 50, M_NOWAIT);
+    EXPECT_EQ(rest->pkt_len(), 1000U);
+    EXPECT_EQ(rest->rte.nb_segs, 2);
+    verify(rest);
+    for (Mbuf* each : {original, m, rest}) m_freem(each);
+}
+
 // DPDK frees what its clones pin without looking for storage: an mbuf whose inline bytes are cloned
 // must not have any by then.
 TEST_F(ForeignClone, AnMbufWhoseInlineBytesAreClonedTakesNoStorage) {

@@ -122,9 +122,8 @@ Mbuf* m_split(Mbuf* m0, uint32_t len0, int how) noexcept {
         chain::cut(m, at);
     }
     m->set_next(nullptr);
-    if (!packet) return rest;
-    header::recount(rest);
-    header::recount(m0);
+    if (packet || rest->has_pkthdr()) header::recount(rest);  // a clone made by DPDK always is a packet
+    if (packet) header::recount(m0);
     return rest;
 }
 
