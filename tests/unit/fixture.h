@@ -11,6 +11,7 @@
 #include "lib/mbuf/verbs.h"
 #include "lib/mbuf/verify.h"
 #include "tests/unit/watchdog.h"
+#include "tests/oracle/receive_zone.h"
 
 namespace umbuf::test {
 
@@ -27,10 +28,7 @@ inline uint64_t seed() {
 }
 
 // A zone to receive into, shared by all tests of the process.
-inline Zone* rx_zone() {
-    static Zone* zone = packet_zone("um_rx_test", 2047, 2048, 0, 64).value();
-    return zone;
-}
+inline Zone* rx_zone() { return receive_zone(); }
 
 inline std::vector<uint32_t> levels() {
     reclaim_set_aside();
