@@ -91,7 +91,7 @@ bool unshared(const View& view) {
     else if constexpr (requires { view.weight; }) return view.weight == 0;
     else if constexpr (requires { view.proxy; }) return view.proxy == nullptr;
     else if constexpr (requires { view.word; }) return view.word.load(sync::relaxed) == 0;
-    else return view.next.load(sync::relaxed) == 0 && view.prev.load(sync::relaxed) == 0;
+    else return view.next.load(sync::relaxed) == 0;
 }
 template <class Control>
 bool dead(const Control& control) {  // R4
@@ -168,7 +168,6 @@ struct Storage {
     // freed - what a zone does with the storage: it must be alone with it (R2), and once (R7).
     void freed(typename S::Control& c, bool zero) {
         RL_ASSERT(&c == &control);
-        RL_ASSERT(dead(control));  // R4
         frees($) = frees($) + 1;
         zeroed($) = zeroed($) + (zero ? 1 : 0);
         for (auto& t : touched) t($) = -1;
@@ -205,7 +204,10 @@ struct Storage {
     }
     void clean() {
         RL_ASSERT(dead(control));
-        for (const View& v : view) RL_ASSERT(unshared(v));
+        for (const View& v : view) {
+            RL_ASSERT(unshared(v));
+            if constexpr (kRings<S>) RL_ASSERT(v.prev.load(sync::relaxed) == 0);
+        }
         if constexpr (kProxied<S>) RL_ASSERT(Pool::balanced());
         RL_ASSERT(ref::stuck == 0);
     }

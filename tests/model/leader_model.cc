@@ -126,6 +126,21 @@ struct ADetachOfTheNewStorageFreesIt : rl::test_suite<ADetachOfTheNewStorageFree
         storage.over(1);
     }
 };
+// R2 R3: the leader writes when its follower is gone, who has finished reading.
+struct ALeaderMayWriteWhenItsFollowerIsGone : rl::test_suite<ALeaderMayWriteWhenItsFollowerIsGone, 2> {
+    model::Storage<Scheme> storage;
+    rl::var<int> bytes;
+    void before() {
+        storage.start(2);
+        bytes($) = 7;
+    }
+    void thread(unsigned i) {
+        if (i != 0) RL_ASSERT(bytes($) == 7);
+        else if (storage.alone(0)) bytes($) = 8;
+        storage.let_go(i);
+    }
+    void after() { storage.over(); }
+};
 // R3: a follower is alone when the leader is without the storage, and no other follows.
 struct AFollowerOfADetachedLeaderMayWrite : rl::test_suite<AFollowerOfADetachedLeaderMayWrite, 3> {
     Replaced storage;
@@ -227,6 +242,8 @@ struct TheLeaderIsNotReleasedBeforeItsFollowers
 
 }  // namespace
 
+UM_SWITCHES(AloneMayWrite, 6)
+UM_SWITCHES(ZeroRequestReachesTheLast, 6)
 UM_SWITCHES(BothShareAndRelease, 6)
 UM_SWITCHES(ShareReleaseExclusive, 6)
 UM_SWITCHES(ADetachedGroupKeepsAFollowersRequest, 5)
@@ -236,13 +253,14 @@ UM_SWITCHES(TheLeaderGoesAsAFollowerShares, 5)
 
 namespace {
 
-#define UM_OWN(X)                                                                           \
-    X(TheLeaderDetachesAsTheLastFollowerLeaves) X(ADetachTakesItsRequestsAlong)             \
-    X(ADetachedGroupKeepsAFollowersRequest) X(TheLeadersMbufGoesAfterADetach)               \
-    X(TheNewStorageIsTheLeadersAlone) X(ADetachOfTheNewStorageFreesIt)                      \
-    X(AFollowerOfADetachedLeaderMayWrite) X(AFollowerAgainstALivingLeadersShare)            \
-    X(TheLeaderGoesAsAFollowerShares) X(TheLeaderSharesAsTheLastFollowerLeaves)             \
-    X(ShareOfTheDeadDies) X(ReleaseOfTheDeadDies) X(TheLeaderIsNotReleasedBeforeItsFollowers)
+#define UM_OWN(X)                                                                             \
+    X(TheLeaderDetachesAsTheLastFollowerLeaves) X(ADetachTakesItsRequestsAlong)               \
+    X(ADetachedGroupKeepsAFollowersRequest) X(TheLeadersMbufGoesAfterADetach)                 \
+    X(TheNewStorageIsTheLeadersAlone) X(ADetachOfTheNewStorageFreesIt)                        \
+    X(ALeaderMayWriteWhenItsFollowerIsGone) X(AFollowerOfADetachedLeaderMayWrite)             \
+    X(AFollowerAgainstALivingLeadersShare) X(TheLeaderGoesAsAFollowerShares)                  \
+    X(TheLeaderSharesAsTheLastFollowerLeaves) X(ShareOfTheDeadDies) X(ReleaseOfTheDeadDies)   \
+    X(TheLeaderIsNotReleasedBeforeItsFollowers)
 constexpr model::Suite kSuites[] = {
 #ifdef UM_ONLY_SUITE
     UM_ROW(UM_ONLY_SUITE)

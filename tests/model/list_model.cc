@@ -59,8 +59,9 @@ UM_SWITCHES(ThreeHoldersRelease, 3)
 UM_SWITCHES(AloneMayWrite, 3)
 UM_SWITCHES(ZeroRequestReachesTheLast, 3)
 UM_SWITCHES(MembersShareAndLeave, 3)
-UM_SWITCHES(NeighboursLeaveAtOnce, 3)
-UM_SWITCHES(TheHeadLeavesAsTheOwnerJoins, 3)
+UM_SWITCHES(NeighboursLeaveAtOnce, 2)
+UM_SWITCHES(ANewGroupsRequestSurvivesTheOldOnesEnd, 4)
+UM_SWITCHES(TheHeadLeavesAsTheOwnerJoins, 2)
 
 namespace {
 
