@@ -12,6 +12,22 @@ namespace umbuf {
 // die - print where, what and a backtrace to standard error, then abort(). Any thread.
 [[noreturn]] void die(const char* file, int line, const char* condition, const char* format = nullptr,
                       ...) noexcept __attribute__((cold, format(printf, 4, 5)));
+// die_about - the same, and the hooks are told which object was found broken.
+[[noreturn]] void die_about(const void* object, const char* file, int line, const char* condition,
+                            const char* format, ...) noexcept __attribute__((cold, format(printf, 5, 6)));
+
+// Death - what a hook is told.
+struct Death {
+    const char* file;
+    int line;
+    const char* condition;
+    const void* object;  // of die_about; null: not known
+};
+// on_die - a hook may add to the last words, on standard error. It runs on the thread that dies, after
+// the words and the backtrace; it may allocate, and if it dies itself no hook runs again. Up to eight
+// hooks, each once, in the order of their coming. Control thread.
+using DeathHook = void (*)(const Death& death) noexcept;
+void on_die(DeathHook hook) noexcept;
 
 }  // namespace umbuf
 
@@ -19,6 +35,16 @@ namespace umbuf {
 #ifndef UM_ASSERT
 #define UM_ASSERT(condition) \
     (__builtin_expect(!!(condition), 1) ? static_cast<void>(0) : ::umbuf::die(__FILE__, __LINE__, #condition))
+#endif
+// UM_ASSERT_ABOUT - names the broken object, for those who know its past (lib/mbuf/trace.h).
+#ifndef UM_ASSERT_ABOUT
+#ifdef UM_MODEL
+#define UM_ASSERT_ABOUT(condition, object, ...) UM_ASSERT_MSG(condition, __VA_ARGS__)
+#else
+#define UM_ASSERT_ABOUT(condition, object, ...)            \
+    (__builtin_expect(!!(condition), 1) ? static_cast<void>(0) \
+                                        : ::umbuf::die_about(object, __FILE__, __LINE__, #condition, __VA_ARGS__))
+#endif
 #endif
 #ifndef UM_ASSERT_MSG
 #define UM_ASSERT_MSG(condition, ...) \
