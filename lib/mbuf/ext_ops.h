@@ -159,6 +159,8 @@ class Ops {
 
     static int share(Mbuf* m, Mbuf* copy, uint32_t offset, uint32_t length) noexcept {
         ExtControl* control = ext_control(m);
+        UM_ASSERT_MSG(control != nullptr, "mbuf %p: it is shared, but its reference was dropped before",
+                      static_cast<void*>(m));
         int error = 0;
         if (is_packet(m)) {
             bool first = false;

@@ -154,6 +154,7 @@ struct ListOf {
     }
     static void insert(View& after, View& view) noexcept {
         View& next = Links::at(after.next.load(sync::relaxed));
+        UM_ASSERT_MSG(next.prev.load(sync::relaxed) == Links::of(after), "share of a dead reference: its ring is torn (R1)");
         link(view, next);
         link(after, view);
     }
