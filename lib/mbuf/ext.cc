@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "lib/mbuf/ext_ops.h"
+#include "lib/mbuf/trace.h"
 
 namespace umbuf {
 
@@ -68,6 +69,7 @@ bool unpin(Mbuf* header) noexcept {
 }
 
 void free_storage(ExtControl* control, bool zero) noexcept {
+    if (trace::on()) trace::record(trace::Kind::last, control, nullptr);
     switch (control->type) {
     case ExtType::cluster: return free_cluster(control, control->zone, zero);
     case ExtType::foreign: return free_foreign(control, zero);
@@ -77,8 +79,9 @@ void free_storage(ExtControl* control, bool zero) noexcept {
 }
 
 void free_unshared(ExtControl* control, ExtType type, uint8_t zone, bool zero) noexcept {
-    if (type == ExtType::cluster) return free_cluster(control, zone, zero);
-    free_storage(control, zero);
+    if (type != ExtType::cluster) return free_storage(control, zero);
+    if (trace::on()) trace::record(trace::Kind::last, control, nullptr);
+    free_cluster(control, zone, zero);
 }
 
 }  // namespace ext
@@ -122,6 +125,7 @@ int m_clget(Mbuf* m, int, uint32_t size) noexcept {
     ExtControl* control = static_cast<ExtControl*>(zone::get(*zone::here().clusters[i]));
     if (control == nullptr) return ENOBUFS;
     ext::attach(m, control, control->base, control->size);
+    if (trace::on()) trace::record(trace::Kind::attach, control, m);
     return 0;
 }
 
@@ -140,6 +144,7 @@ int m_extadd(Mbuf* m, void* buf, uint32_t size, ext_free free, void* arg, uint32
     control->free = free;
     control->arg = arg;
     ext::attach(m, control, control->base, size);
+    if (trace::on()) trace::record(trace::Kind::attach, control, m);
     return 0;
 }
 

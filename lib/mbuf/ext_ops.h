@@ -9,6 +9,7 @@
 
 #include "lib/mbuf/ext.h"
 #include "lib/mbuf/refs.h"
+#include "lib/mbuf/trace.h"
 #include "lib/mbuf/zone_get.h"
 #include "lib/ref/proxy.h"
 
@@ -157,7 +158,21 @@ class Ops {
     };
     static constexpr Last kLast{};
 
+    // The probes of share, exclusive and let_go stay out of their way: one branch for each, and what
+    // was inlined without them still is.
     static int share(Mbuf* m, Mbuf* copy, uint32_t offset, uint32_t length) noexcept {
+        if (trace::on()) return share_traced(m, copy, offset, length);
+        return share_view(m, copy, offset, length);
+    }
+    [[gnu::cold, gnu::noinline]] static int share_traced(Mbuf* m, Mbuf* copy, uint32_t offset,
+                                                         uint32_t length) noexcept {
+        const ExtControl* control = ext_control(m);
+        trace::working_on(control, m);
+        const int error = share_view(m, copy, offset, length);
+        if (error == 0) trace::record(is_packet(m) ? trace::Kind::join : trace::Kind::take, control, copy, m, told(copy));
+        return error;
+    }
+    [[gnu::always_inline]] static int share_view(Mbuf* m, Mbuf* copy, uint32_t offset, uint32_t length) noexcept {
         ExtControl* control = ext_control(m);
         UM_ASSERT_MSG(control != nullptr, "mbuf %p: it is shared, but its reference was dropped before",
                       static_cast<void*>(m));
@@ -182,8 +197,9 @@ class Ops {
 
     enum class Going : uint8_t { freed, detached };
 
-    static void let_go(Mbuf* m, Going going) noexcept {
+    [[gnu::always_inline]] static void let_go(Mbuf* m, Going going) noexcept {
         ExtControl* control = m->ctl.load(sync::relaxed);
+        if (trace::on()) trace_let_go(m, control, going);
         UM_ASSERT_MSG(control != nullptr, "mbuf %p: its reference was dropped before", static_cast<void*>(m));
         const bool zero = (m->m_flags & M_ZEROIZE) != 0;
         if (m->ext_type == ExtType::packet)
@@ -194,6 +210,13 @@ class Ops {
             S::release(refs(control), view(m), zero, merge_to_hold(), kLast);
         else
             S::detach(refs(control), view(m), zero, merge_to_hold(), kLast);
+    }
+
+    // trace_let_go - before it is done: who frees the storage comes behind it in the trace (T2).
+    [[gnu::cold, gnu::noinline]] static void trace_let_go(Mbuf* m, const ExtControl* control, Going going) noexcept {
+        trace::working_on(control, m);
+        if (control == nullptr) return;  // of a dead record nothing is true but its address
+        trace::record(going == Going::freed ? trace::Kind::drop : trace::Kind::detach, control, m, nullptr, told(m));
     }
 
     // hook - what a driver's free runs into, on any thread.
@@ -222,6 +245,16 @@ class Ops {
         ExtControl* control = ext_control(m);
         if (m->ext_type == ExtType::packet) return S::sole_member(refs(control), view(m), merge_table());
         if (unshared(m)) return true;
+        if (trace::on()) return exclusive_traced(m, control);
+        return exclusive_view(m, control);
+    }
+    [[gnu::cold, gnu::noinline]] static bool exclusive_traced(Mbuf* m, ExtControl* control) noexcept {
+        trace::working_on(control, m);
+        const bool alone = exclusive_view(m, control);
+        if (alone && unshared(m)) trace::record(trace::Kind::unshare, control, m);
+        return alone;
+    }
+    [[gnu::always_inline]] static bool exclusive_view(Mbuf* m, ExtControl* control) noexcept {
         const ref::Alone alone = S::exclusive(refs(control), view(m), merge_table());
         if (alone == ref::Alone::yes_zero) m->m_flags |= M_ZEROIZE;
         return alone != ref::Alone::no;
@@ -247,6 +280,11 @@ class Ops {
         if (control == nullptr || unshared(m)) return {nullptr, 0, 0};
         return m->ext_type == ExtType::packet ? S::account_member(refs(control), view(m))
                                               : S::account(refs(control), view(m));
+    }
+    // told - for the trace: the scheme's account of m, where it is had without a walk.
+    static ref::Account told(Mbuf* m) noexcept {
+        if constexpr (requires { S::kAccountWalks; }) return {nullptr, 0, 0};
+        return account(m);
     }
     static void held_back(void (*see)(void*, const void*, uint64_t), void* arg) noexcept {
         merge_.cached([&](const Control& control, uint64_t weight) { see(arg, &control, weight); });

@@ -18,6 +18,7 @@
 
 #include "lib/mbuf/ext_ops.h"
 #include "lib/mbuf/tag.h"
+#include "lib/mbuf/trace.h"
 #include "lib/mbuf/zone_get.h"
 
 namespace umbuf {
@@ -287,6 +288,7 @@ Status mbinit(const ZoneConfig& config, const std::vector<int>& sockets) {
     if (sockets.empty()) return Error{EINVAL, "mbinit: no NUMA node given"};
     if (Status chosen = choose_refs(config); !chosen) return chosen;
     zone::iova_is_va = rte_eal_iova_mode() == RTE_IOVA_VA;
+    trace::diagnose();
     if (Status flag = register_valid_flag(); !flag) return flag;
     for (const int socket : sockets) {
         if (socket < 0 || socket >= RTE_MAX_NUMA_NODES || !node_exists(socket))

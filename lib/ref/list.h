@@ -127,7 +127,8 @@ struct ListOf {
     }
     static bool sole_member(const Control&, View& view, Merge*) noexcept { return alone(view); }
 
-    // A ring has no number of its own: it is walked.
+    // A ring has no number of its own: it is walked, and only while all is quiet.
+    static constexpr bool kAccountWalks = true;
     static Account account(const Control& control, const View& view) noexcept {
         uint64_t n = 0;
         if (const uint32_t first = view.next.load(sync::relaxed); first != 0) {

@@ -227,7 +227,8 @@ struct WeightedOf {
         const uint64_t more = zero ? zero_for(control) : 0;
         const uint64_t was = control.word.fetch_add(more - weight, sync::acq_rel);
         const uint64_t all = was & kWeightMask;
-        UM_ASSERT_MSG(all >= weight, "release of a dead reference: weight %llu of %llu outstanding (R1)",
+        // Named, because a flush gives back for many storages.
+        UM_ASSERT_ABOUT(all >= weight, &control, "release of a dead reference: weight %llu of %llu outstanding (R1)",
                       static_cast<unsigned long long>(weight), static_cast<unsigned long long>(all));
         if (all >= kStuck) {
             control.word.store(kParked, sync::relaxed);  // R5
