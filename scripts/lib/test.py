@@ -50,13 +50,14 @@ def last_lines(path, n=15):
     return "".join(f"     {line}\n" for line in lines)
 
 
-def command(argv, log):
+def command(argv, log, env=None):
     """Run to the end with its output in a log: (exit status, seconds)."""
     begin = time.monotonic()
     with open(log, "wb") as out:
         try:
             status = subprocess.run([str(a) for a in argv], cwd=ROOT, stdin=subprocess.DEVNULL,
-                                    stdout=out, stderr=subprocess.STDOUT, timeout=HANGS_S).returncode
+                                    stdout=out, stderr=subprocess.STDOUT, timeout=HANGS_S,
+                                    env={**os.environ, **(env or {})}).returncode
         except subprocess.TimeoutExpired:
             out.write(f"it did not end within {HANGS_S} s\n".encode())
             status = "none"
@@ -105,7 +106,8 @@ def unit_tests(names):
     total = Tally()
     for program in sorted((BUILD / "tests").glob("**/*_tests")):
         if program.is_file() and os.access(program, os.X_OK):
-            total += google_test(program, names)
+            for scheme in schemes_of(program):
+                total += google_test(program, names, scheme)
     return total
 
 
@@ -119,36 +121,47 @@ def over_checked_pools(names):
         "env", f"UM_EAL=-d {plugin} --mbuf-pool-ops-name=checked", program])
 
 
-def google_test(program, names):
-    listing = subprocess.run([program, "--gtest_list_tests"], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
-    cases = [case for case in listed_cases(listing) if wanted(f"unit {case}", names)]
+def said_by(program, question):
+    return subprocess.run([program, question], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL).stdout.decode()
+
+
+def schemes_of(program):
+    """The reference-count schemes that a program is run under; None: the default one, not named."""
+    return (said_by(program, "--refcnt-names").split() if program.name == "mbuf_tests" else []) or [None]
+
+
+def google_test(program, names, scheme):
+    prefix = f"unit[{scheme}]" if scheme else "unit"
+    listing = said_by(program, "--gtest_list_tests")
+    cases = [case for case in listed_cases(listing) if wanted(f"{prefix} {case}", names)]
     if not cases:
         return Tally()
-    log, report = LOGS / f"{program.name}.log", LOGS / f"{program.name}.json"
+    file = f"{program.name}-{scheme}" if scheme else program.name
+    log, report = LOGS / f"{file}.log", LOGS / f"{file}.json"
     report.unlink(missing_ok=True)
     # ThreadSanitizer of GCC 12 refuses kernels that randomise more address bits than it knows.
     fixed = ["setarch", "-R"] if program.parent.name == "tsan" else []
     status, seconds = command([
         *fixed, program, f"--gtest_output=json:{report}", *([f"--gtest_filter={':'.join(cases)}"] if names else [])],
-        log)
+        log, {"UM_REFCNT": scheme} if scheme else None)
     if not report.exists():
-        tally = show("FAIL", seconds, f"unit {program.name}", f"ended with status {status}")
+        tally = show("FAIL", seconds, f"{prefix} {program.name}", f"ended with status {status}")
         print(f"{last_lines(log)}     log: {log}", flush=True)
         return tally
     total = Tally()
     for suite in json.loads(report.read_text())["testsuites"]:
         for case in suite["testsuite"]:
-            total += show_case(suite["name"], case)
+            total += show_case(prefix, suite["name"], case)
     if status != 0 and total.failed == 0:
-        total += show("FAIL", 0, f"unit {program.name}", f"all cases passed, but it ended with {status}")
+        total += show("FAIL", 0, f"{prefix} {program.name}", f"all cases passed, but it ended with {status}")
     if total.failed:
         print(f"     log: {log}", flush=True)
     return total
 
 
-def show_case(suite, case):
-    name = f"unit {suite}.{case['name']}"
+def show_case(prefix, suite, case):
+    name = f"{prefix} {suite}.{case['name']}"
     seconds = float(case.get("time", "0s").rstrip("s"))
     if case.get("failures"):
         tally = show("FAIL", seconds, name)

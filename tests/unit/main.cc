@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -44,6 +45,10 @@ std::string lcores() {
 int main(int argc, char** argv) {
     ::testing::InitGoogleTest(&argc, argv);
     if (GTEST_FLAG_GET(list_tests)) return RUN_ALL_TESTS();
+    if (argc > 1 && std::strcmp(argv[1], "--refcnt-names") == 0) {  // what UM_REFCNT can be
+        for (const char* name : umbuf::refs_names()) std::puts(name);
+        return 0;
+    }
     std::string prefix = "--file-prefix=um_unit_" + std::to_string(getpid());
     std::vector<std::string> text = {argv[0],      "--no-huge", "-m",          "768",   "--no-pci",
                                      "--no-telemetry", "--no-shconf", "--log-level=error",
