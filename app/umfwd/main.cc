@@ -22,6 +22,7 @@
 #include "app/umfwd/signals.h"
 #include "app/umfwd/verdict.h"
 #include "drivers/net/eal.h"
+#include "lib/mbuf/trace.h"
 
 namespace umbuf::fwd {
 namespace {
@@ -159,6 +160,8 @@ Status finish(Forwarder& forwarder, const Settings& settings, Status so_far) {
 Status run(const Settings& settings) {
     Result<Signals> signals = Signals::create();
     if (!signals) return signals.error();
+    if (settings.trace_refcnt)
+        if (Status status = trace::start(); !status) return status;
     Result<std::unique_ptr<Forwarder>> forwarder = Forwarder::create(settings);
     if (!forwarder) return forwarder.error();
     Status status =

@@ -332,6 +332,8 @@ void Parser::buffer_options() {
             s.refcnt = text;
         },
         "scheme that counts references to shared buffers");
+    flag("--trace-refcnt", [&s] { s.trace_refcnt = true; },
+         "write down where references are taken and dropped");
     flag("--numa", [&s] { s.numa = true; }, "buffers on the node of their port (default)");
     flag("--no-numa", [&s] { s.numa = false; }, "all buffers on one node");
 }

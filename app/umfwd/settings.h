@@ -47,6 +47,7 @@ struct Settings {
     uint32_t mbcache = 250;                    // [I] --mbcache
     bool numa = true;                          // [I] --no-numa turns it off
     std::string refcnt = kDefaultRefs;         // [I] --refcnt: who counts references (lib/mbuf/refs.h)
+    bool trace_refcnt = false;                 // [I] --trace-refcnt: from the start (lib/mbuf/trace.h)
 
     // ---- generator modes
     std::vector<uint16_t> txpkts = {64};       // [s] --txpkts: segment lengths

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 
 #include <fmt/format.h>
@@ -15,6 +16,7 @@
 #include "app/umfwd/machine/forwarder.h"
 #include "app/umfwd/prompt/prompt.h"
 #include "app/umfwd/prompt/show.h"
+#include "lib/mbuf/verbs.h"
 
 namespace umbuf::fwd {
 namespace {
@@ -384,6 +386,32 @@ TEST_F(CommandTest, DumpsCarryWhatDpdkWrites) {
     EXPECT_TRUE(contains(run("dump_mempool " + zone), "mempool <" + zone + ">"));
     EXPECT_EQ(code_of("dump_mempool nonsense"), ENOENT);
     EXPECT_EQ(code_of("dump_ring nonsense"), ENOENT);
+}
+
+TEST_F(CommandTest, ReferencesAreTracedAndShownInEachWay) {
+    const auto path =
+        std::filesystem::temp_directory_path() / ("umfwd-trace-" + std::to_string(getpid()));
+    EXPECT_TRUE(contains(run("trace refcnt on"), "References are traced: 0 events"));
+    m_freem(m_getcl(M_NOWAIT, MT_DATA, M_PKTHDR));
+    const std::string all = run("trace refcnt dump");
+    EXPECT_TRUE(contains(all, "attached by mbuf") && contains(all, "still held: nothing")) << all;
+    const size_t at = all.find("storage ") + 8;
+    const std::string address = all.substr(at, all.find(':', at) - at);
+    const std::string one = run("trace refcnt dump cluster " + address);
+    EXPECT_TRUE(contains(one, "storage " + address + ":\n") && contains(one, "attached by mbuf")) << one;
+    EXPECT_FALSE(contains(run("trace refcnt dump last 1"), "attached"));
+    EXPECT_FALSE(contains(run("trace refcnt dump cluster " + address + " last 1"), "attached"));
+    const std::string cluster = "cluster " + address + " ";
+    for (const std::string& which : {std::string(), std::string("last 9 "), cluster, cluster + "last 9 "}) {
+        EXPECT_EQ(run("trace refcnt dump " + which + "file " + path.string()), "");
+        std::stringstream written;
+        written << std::ifstream(path).rdbuf();
+        EXPECT_TRUE(contains(written.str(), "attached by mbuf")) << which;
+        std::filesystem::remove(path);
+    }
+    EXPECT_EQ(code_of("trace refcnt dump file /no/such/folder/trace"), ENOENT);
+    EXPECT_TRUE(contains(run("trace refcnt off"), "References are not traced: 3 events of 1 threads"));
+    EXPECT_TRUE(contains(run("trace refcnt clear"), "References are not traced: 0 events"));
 }
 
 TEST_F(CommandTest, LoadRunsAFileOfCommands) {

@@ -47,7 +47,8 @@ TEST(Settings, TestpmdsOptionsAreUnderstood) {
                              "--portlist=0,2-3", "--eth-peer=0,02:00:00:00:00:AA",
                              "--eth-peer=3,02:00:00:00:00:BB", "--txpkts=64,128",
                              "--tx-ip=10.0.0.1,10.0.0.2", "--tx-udp=5,6", "--max-pkt-len=9018",
-                             "--rss-udp", "--no-flush-rx", "--no-numa", "--tx-first", "-a"});
+                             "--rss-udp", "--no-flush-rx", "--no-numa", "--tx-first", "-a",
+                             "--refcnt=proxy+", "--trace-refcnt"});
     EXPECT_TRUE(s.interactive);
     EXPECT_EQ(s.mode, "macswap");
     EXPECT_EQ(s.nb_cores, 2u);
@@ -71,6 +72,8 @@ TEST(Settings, TestpmdsOptionsAreUnderstood) {
     EXPECT_FALSE(s.flush_rx);
     EXPECT_FALSE(s.numa);
     EXPECT_EQ(s.tx_first, 1u);
+    EXPECT_EQ(s.refcnt, "proxy+");
+    EXPECT_TRUE(s.trace_refcnt);
 }
 
 TEST(Settings, MasksAreListsInAnotherForm) {

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
 
 #include <fmt/format.h>
 #include <rte_cycles.h>
@@ -22,6 +24,7 @@
 #include "app/umfwd/prompt/prompt.h"
 #include "app/umfwd/prompt/show.h"
 #include "app/umfwd/machine/topology.h"
+#include "lib/mbuf/trace.h"
 
 namespace umbuf::fwd {
 namespace {
@@ -163,7 +166,7 @@ bool is_in(std::string_view part, std::string_view grammar) {
     };
     static const Section kSections[] = {
         {.name = "control", .firsts = {"start", "stop", "quit", "help", "load"}},
-        {.name = "display", .firsts = {"show", "clear", "dump_"}},
+        {.name = "display", .firsts = {"show", "clear", "dump_", "trace"}},
         {.name = "config", .firsts = {"set", "port config"}},
         {.name = "ports", .firsts = {"port "}},
         {.name = "devices", .firsts = {"show device", "port attach", "port detach"}},
@@ -533,6 +536,38 @@ Status dump_socket_mem(Session& session, const Args&) {
     return dumped(session, [](FILE* file) { rte_malloc_dump_stats(file, nullptr); });
 }
 
+// ---- trace
+
+Status trace_refcnt(Session& session, const Args& args) {
+    const std::string& what = args.word(0);
+    if (what == "on")
+        if (Status on = trace::start(); !on) return on;
+    if (what == "off") trace::stop();
+    if (what == "clear") trace::clear();
+    const trace::State now = trace::state();
+    return print(session, fmt::format("References are {}traced: {} events of {} threads, {} more are overwritten\n",
+                                      now.on ? "" : "not ", now.events, now.threads, now.overwritten));
+}
+
+Status write_file(const std::string& path, const std::string& text) {
+    std::ofstream out(path);
+    out << text;
+    out.close();
+    if (out) return {};
+    return Error{errno, fmt::format("file {}: cannot be written: {}", path, std::strerror(errno))};
+}
+
+// A terminal is not for all that the rings can hold; a file, or the life of one storage, is.
+Status trace_refcnt_dump(Session& session, const Args& args) {
+    constexpr uint64_t kForAPerson = 32;
+    const bool to_file = args.given("path"), of_one = args.given("address");
+    trace::Filter filter;
+    if (of_one) filter.storage = reinterpret_cast<const void*>(args.number("address"));
+    filter.last = args.given("n") ? args.number("n") : to_file || of_one ? 0 : kForAPerson;
+    const std::string text = trace::dump(filter);
+    return to_file ? write_file(args.text("path"), text) : print(session, text);
+}
+
 // set_fwd_grammar - the modes that there are, so that they complete and a wrong one is answered
 // with the list.
 const char* set_fwd_grammar() {
@@ -587,6 +622,15 @@ std::vector<Command> table() {
         {"port detach <port:u16>", "close a port and remove its device", &port_detach},
         {"port config mtu <port:u16|all> <mtu:u16>", "largest packet without header",
          &port_config_mtu},
+
+        {"trace refcnt (on|off|clear)", "write down where references are taken and dropped", &trace_refcnt},
+        {"trace refcnt dump [last <n:count> [file <path:str>]]", "the last events (32), what is still held",
+         &trace_refcnt_dump},
+        {"trace refcnt dump cluster <address:u64> [last <n:count> [file <path:str>]]",
+         "the life of one storage, by its address in another dump", &trace_refcnt_dump},
+        {"trace refcnt dump cluster <address:u64> file <path:str>", "the same into a file",
+         &trace_refcnt_dump},
+        {"trace refcnt dump file <path:str>", "all events into a file", &trace_refcnt_dump},
 
         {"dump_mempool [<name:str>]", "DPDK's view of one pool or all", &dump_mempool},
         {"dump_ring [<name:str>]", "DPDK's view of one ring or all", &dump_ring},
