@@ -29,6 +29,9 @@ namespace {
 constexpr uint32_t kFrameOverhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
 constexpr uint32_t kMaxPktLen = 9728;
 
+// Every host and router takes 68 bytes as they are: 60 of header and one unit of data (RFC 791 3.2).
+constexpr uint16_t kLeastFragment = 68;
+
 // Bad - thrown inside CLI11's callbacks only, and caught in parse_args().
 struct Bad {
     std::string text;
@@ -312,6 +315,8 @@ void Parser::placing_options() {
          "at a restart, keep what arrived while stopped");
     repeated("--eth-peer", [&s](const std::string& text) { peer_in(s, text); },
              "port,address: who is at the other end; may be repeated");
+    number("--frag-size", s.frag_size, kLeastFragment, UINT16_MAX,
+           "longest IPv4 packet, in bytes, that mode frag leaves whole");
 }
 
 void Parser::buffer_options() {

@@ -49,6 +49,9 @@ struct Settings {
     std::string refcnt = kDefaultRefs;         // [I] --refcnt: who counts references (lib/mbuf/refs.h)
     bool trace_refcnt = false;                 // [I] --trace-refcnt: from the start (lib/mbuf/trace.h)
 
+    // ---- mode frag
+    uint16_t frag_size = 576;                  // [I] --frag-size: bytes of an IPv4 packet left whole
+
     // ---- generator modes
     std::vector<uint16_t> txpkts = {64};       // [s] --txpkts: segment lengths
     uint32_t tx_ip_src = 0xC6120001, tx_ip_dst = 0xC6120002;  // [I] --tx-ip: 198.18.0.1,2 (RFC 2544)

@@ -192,7 +192,7 @@ TEST(EngineTable, HasEveryModeUnderItsName) {
     }
     const std::set<std::string> expected = {"io",     "mac",     "macswap",  "rxonly",
                                             "txonly", "flowgen", "icmpecho", "csum",
-                                            "5tswap", "tee",     "seqgen"};
+                                            "5tswap", "tee",     "frag",     "seqgen"};
     EXPECT_EQ(names, expected);
     EXPECT_EQ(fwd::find_engine("nonesuch"), nullptr);
 }
@@ -635,6 +635,240 @@ TEST_F(EngineTest, TeeCountsTheCopiesThatItCannotMake) {
     EXPECT_EQ(drops(Drop::no_mbuf), 2u);
     EXPECT_EQ(out(1).size(), 4u);
     EXPECT_EQ(out(2).size(), 2u);
+}
+
+// ---- frag --------------------------------------------------------------------------------------
+// Datagram - an IPv4 frame as RFC 791 reads it, header and payload apart.
+struct Datagram {
+    std::string link, options, payload;
+    uint32_t id = 0, place = 0;
+    bool more = false;
+
+    explicit Datagram(const std::string& frame) {
+        size_t l2 = 14;
+        while (get16(frame, l2 - 2) != 0x0800)
+            l2 += 4;
+        link = frame.substr(0, l2);
+        const std::string ip = frame.substr(l2);
+        const size_t header = static_cast<size_t>(ip[0] & 15) * 4;
+        EXPECT_EQ(ip[0] >> 4, 4);
+        EXPECT_EQ(sum16(ip.substr(0, header)), 0) << "the header's checksum";
+        EXPECT_EQ(ip.substr(8, 2) + ip.substr(12, 8), std::string("\x40\x11") + kIp4A + kIp4B);
+        options = ip.substr(20, header - 20);
+        payload = ip.substr(header, get16(ip, 2) - header);
+        id = get16(ip, 4);
+        place = (get16(ip, 6) & 0x1fffU) * 8;
+        more = (get16(ip, 6) & 0x2000U) != 0;
+        EXPECT_EQ(get16(ip, 6) & 0xc000U, 0u);
+    }
+    [[nodiscard]] size_t size() const { return 20 + options.size() + payload.size(); }
+};
+
+struct FragTest : EngineTest {
+    FragTest() { settings.frag_size = 576; }
+    // cut - what becomes of one packet.
+    std::vector<std::string> cut(Mbuf* m) {
+        use("frag");
+        send_in(m);
+        run();
+        return out();
+    }
+    // expect_whole - the frames are fragments of `frame`, in order, and nothing is missing.
+    void expect_whole(const std::vector<std::string>& frames, const std::string& frame,
+                      const std::string& later_options = "") const {
+        const Datagram whole(frame);
+        ASSERT_GT(whole.size(), settings.frag_size);
+        ASSERT_GT(frames.size(), 1u);
+        const size_t step = (settings.frag_size - 20 - whole.options.size()) / 8 * 8;
+        std::string payload;
+        for (size_t i = 0; i < frames.size(); ++i) {
+            const Datagram part(frames[i]);
+            const bool last = i + 1 == frames.size();
+            EXPECT_EQ(frames[i].size(), part.link.size() + part.size()) << "no padding";
+            EXPECT_LE(part.size(), settings.frag_size);
+            EXPECT_EQ(part.link, whole.link);
+            EXPECT_EQ(part.id, whole.id);
+            EXPECT_EQ(part.place, whole.place + payload.size()) << i;
+            EXPECT_EQ(part.more, !last || whole.more) << i;
+            EXPECT_EQ(part.options, i == 0 ? whole.options : later_options);
+            if (last) EXPECT_LE(part.payload.size(), step);
+            else EXPECT_EQ(part.payload.size(), step);
+            payload += part.payload;
+        }
+        EXPECT_EQ(payload, whole.payload);
+    }
+};
+
+// Goal: every offset. Method: payloads around each multiple of the step, for sizes on both sides of
+// a unit, in each kind of storage.
+TEST_F(FragTest, AllFragmentsTogetherAreThePacket) {
+    for (const uint16_t size : std::vector<uint16_t>{68, 75, 76, 77, 575, 576, 577, 1420}) {
+        settings.frag_size = size;
+        const size_t step = (size - 20U) / 8 * 8;
+        for (size_t n = size - 19U; n < 1500; ++n) {
+            if ((n + 1) % step > 2) continue;  // around the end of a fragment
+            const std::string frame = ether(0x0800, ip4(17, pattern(n)));
+            expect_whole(cut(received(frame)), frame);
+            if (HasFailure()) FAIL() << "size " << size << ", payload " << n;
+        }
+        const std::string frame = ether(0x0800, ip4(17, pattern(1450)), {{0x88a8, 3}, {0x8100, 4}});
+        expect_whole(cut(received(frame)), frame);
+        expect_whole(cut(clustered(frame)), frame);
+        for (const size_t n : {1u, 14u, 33u, 34u, 100u, 600u})
+            expect_whole(cut(chained(frame, n)), frame);
+        const std::string padding = std::string(7, 'p');
+        expect_whole(cut(received(frame + padding)), frame);
+    }
+    EXPECT_EQ(drops(Drop::no_mbuf), 0u);
+}
+
+TEST_F(FragTest, OptionsFollowWhereTheirCopiedFlagSaysSo) {
+    const std::string record("\x07\x07\x04\0\0\0\0", 7);
+    const std::string source("\x83\x07\x04\x0a\x01\x01\x01", 7);
+    const std::string alert("\x94\x04\0\0", 4);
+    const std::string nop("\x01"), end("\0", 1);
+    const struct {
+        std::string options, later;
+    } rows[] = {
+        {record + end, ""},
+        {nop + source, source + end},
+        {record + nop + alert, alert},
+        {alert + record + source + end + end, alert + source + end},
+        {end + std::string(3, 'x'), ""},
+        {nop + nop + nop + nop, ""},
+        {std::string("\x83\x28", 2) + pattern(38), std::string("\x83\x28", 2) + pattern(38)},
+    };
+    for (const uint16_t size : std::vector<uint16_t>{68, 576}) {
+        settings.frag_size = size;
+        for (const auto& row : rows) {
+            const std::string frame = ether(0x0800, ip4(17, pattern(1200), row.options));
+            expect_whole(cut(received(frame)), frame, row.later);
+        }
+    }
+}
+
+TEST_F(FragTest, AFragmentIsCutLikeAPacketAndKeepsItsPlace) {
+    for (const uint16_t part : std::vector<uint16_t>{0x2000, 0x2005, 0x0005}) {
+        const std::string frame = ether(0x0800, ip4(17, pattern(1000), "", part));
+        expect_whole(cut(received(frame)), frame);
+    }
+    // The last byte that a datagram can have, and the one behind it.
+    settings.frag_size = 68;
+    const std::string last = ether(0x0800, ip4(17, pattern(65535 - 8100 * 8), "", 8100));
+    expect_whole(cut(received(last)), last);
+    EXPECT_TRUE(cut(received(ether(0x0800, ip4(17, pattern(65536 - 8100 * 8), "", 8100)))).empty());
+    EXPECT_EQ(drops(Drop::malformed), 1u);
+}
+
+TEST_F(FragTest, WhatNeedsNoCutOrAllowsNonePassesUnchanged) {
+    settings.frag_size = 1028;
+    std::vector<std::string> frames = odd_frames();  // one of them has 1,028 bytes
+    frames.push_back(ether(0x0800, ip4(17, pattern(1400), "", 0x4000)));
+    frames.push_back(ether(0x86dd, ip6(17, udp(pattern(1400), true))));
+    frames.push_back(ether(0x88b5, pattern(1400)));
+    frames.push_back(ether(0x0800, std::string("\x40") + std::string(1400, 'x')));
+    frames.push_back(ether(0x0800, ip4(17, pattern(1008))) + std::string(200, '\0'));
+    for (const std::string& frame : frames)
+        EXPECT_EQ(cut(received(frame)), std::vector<std::string>{frame});
+    EXPECT_EQ(stream.stats.made.read(), 0u);
+    settings.frag_size = 1027;
+    EXPECT_EQ(cut(received(odd_frames()[4])).size(), 2u);
+    EXPECT_EQ(stream.stats.made.read(), 1u);
+}
+
+TEST_F(FragTest, APacketThatCannotBeCutRightIsMalformed) {
+    std::string wrong_sum = ether(0x0800, ip4(17, pattern(1000)));
+    wrong_sum[14 + 8] ^= 1;
+    const std::string too_long("\x83\x05\x04\0", 4), too_short("\x94\x01\0\0", 4);
+    const std::string no_length("\x01\x01\x01\x94", 4);
+    uint64_t dead = 0;
+    for (const std::string& frame :
+         {wrong_sum, ether(0x0800, ip4(17, pattern(1000), too_long)),
+          ether(0x0800, ip4(17, pattern(1000), too_short)),
+          ether(0x0800, ip4(17, pattern(1000), no_length))}) {
+        EXPECT_TRUE(cut(received(frame)).empty());
+        EXPECT_EQ(drops(Drop::malformed), ++dead);
+    }
+}
+
+TEST_F(FragTest, FragmentsShareThePacketsBuffer) {
+    use("frag");
+    const uint32_t before = rx_zone()->in_use();
+    Mbuf* m = received(ether(0x0800, ip4(17, pattern(1400))));
+    const std::byte* payload = m->data() + 34;
+    send_in(m);
+    run();
+    std::vector<Mbuf*> fragments;
+    while (Mbuf* f = take_out())
+        fragments.push_back(f);
+    ASSERT_EQ(fragments.size(), 3u);
+    for (size_t i = 0; i < fragments.size(); ++i) {
+        ASSERT_EQ(fragments[i]->rte.nb_segs, 2);
+        EXPECT_EQ(fragments[i]->next()->data(), payload + i * 552);
+        EXPECT_FALSE(m_writable(fragments[i]->next()));
+        EXPECT_TRUE(m_writable(fragments[i]));
+        EXPECT_EQ(rte_pktmbuf_tailroom(&fragments[i]->next()->rte), 0) << "others' bytes are behind";
+    }
+    for (Mbuf* f : fragments) {
+        EXPECT_EQ(rx_zone()->in_use(), before + 1);
+        m_freem(f);
+    }
+    EXPECT_EQ(rx_zone()->in_use(), before);
+}
+
+TEST_F(FragTest, BytesThatSomebodyElseSeesStayAsTheyAre) {
+    const std::string frame = ether(0x0800, ip4(17, pattern(1400)));
+    for (Mbuf* m : {received(frame), clustered(frame), chained(frame, 64)}) {
+        Mbuf* held = m_copypacket(m, M_NOWAIT);
+        expect_whole(cut(m), frame);
+        EXPECT_EQ(bytes_of(held), frame);
+        Mbuf* again = m_copypacket(held, M_NOWAIT);
+        expect_whole(cut(held), frame);
+        EXPECT_EQ(bytes_of(again), frame);
+        m_freem(again);
+    }
+}
+
+// Goal: all fragments or none, and no mbuf lost. Method: each allocation and share fails once.
+TEST_F(FragTest, WithoutAnMbufForOneFragmentNoneIsSent) {
+    const std::string frame = ether(0x0800, ip4(17, pattern(1400)));
+    const std::vector<uint32_t> before = levels();
+    uint32_t failed = 0;
+    for (;; ++failed) {
+        Mbuf* m = received(frame);
+        alloc_faults_arm(failed + 1);
+        const std::vector<std::string> frames = cut(m);
+        alloc_faults_arm(0);
+        EXPECT_EQ(drops(Drop::no_mbuf), failed + (frames.empty() ? 1 : 0));
+        EXPECT_TRUE(zones_unbalanced(before).empty()) << "allocation " << failed + 1;
+        if (frames.empty()) continue;
+        expect_whole(frames, frame);
+        break;
+    }
+    EXPECT_EQ(failed, 3u * 3) << "three fragments: a header, a view's mbuf and its share each";
+    EXPECT_EQ(stream.stats.made.read(), 2u);
+}
+
+// More fragments than a burst has places, and more than the port takes.
+TEST_F(FragTest, FragmentsTakeThePlaceOfTheirPacketInTheOrder) {
+    settings.frag_size = 68;
+    use("frag");
+    std::vector<std::string> frames;
+    for (uint32_t i = 0; i < 32; ++i)
+        frames.push_back(ether(0x0800, ip4(17, pattern(i % 2 == 0 ? 48 * 36 : 48, i))));
+    for (const std::string& frame : frames)
+        send_in(received(frame));
+    run();
+    const std::vector<std::string> sent = out();
+    ASSERT_EQ(sent.size(), kRing - 1);
+    EXPECT_EQ(drops(Drop::tx_full), 16 * 37 - sent.size());
+    std::string seen, expected;
+    for (const std::string& frame : sent)
+        seen += Datagram(frame).payload;
+    for (const std::string& frame : frames)
+        expected += Datagram(frame).payload;
+    EXPECT_EQ(seen, expected.substr(0, seen.size()));
+    EXPECT_EQ(seen.size(), sent.size() * 48);
 }
 
 // ---- seqgen ------------------------------------------------------------------------------------

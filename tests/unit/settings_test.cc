@@ -37,6 +37,7 @@ TEST(Settings, NothingSaidMeansTestpmdsDefaults) {
     EXPECT_EQ(s.nb_cores, 1u);
     EXPECT_EQ(s.topology, Topology::paired);
     EXPECT_EQ(s.rss_hf, RTE_ETH_RSS_IP);
+    EXPECT_EQ(s.frag_size, 576);
     EXPECT_FALSE(s.interactive);
 }
 
@@ -98,6 +99,10 @@ TEST(Settings, ABoundIsInsideAndTheNextValueIsNot) {
     EXPECT_EQ(good({"--burst=512"}).burst, 512);
     EXPECT_EQ(refusal({"--burst=0"}), "--burst=0: expected a number from 1 to 512");
     EXPECT_EQ(refusal({"--burst=513"}), "--burst=513: expected a number from 1 to 512");
+    EXPECT_EQ(good({"--frag-size=68"}).frag_size, 68);
+    EXPECT_EQ(good({"--frag-size=65535"}).frag_size, 65535);
+    EXPECT_EQ(refusal({"--frag-size=67"}), "--frag-size=67: expected a number from 68 to 65535");
+    EXPECT_EQ(refusal({"--frag-size=65536"}), "--frag-size=65536: expected a number from 68 to 65535");
 }
 
 TEST(Settings, QuestionsAreAnsweredAndEndTheProgram) {

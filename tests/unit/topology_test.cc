@@ -124,6 +124,16 @@ TEST(ZonesPlan, APortThatMayComeCountsWithOneQueue) {
     EXPECT_EQ(sum(packet_terms(in)), fixed + 2 * (512 + 512 + 1024) + 4 * (512 + 512 + 1024));
 }
 
+TEST(ZonesPlan, WhatIsCutHasAHeadWhereverItWaits) {
+    ZoneInput in;
+    in.ports = in.rx_ports = 2;
+    in.rxd = in.txd = 512;
+    const uint32_t views = sum(header_terms(in));
+    in.cuts = true;
+    EXPECT_EQ(sum(header_terms(in)), views + 2 * (512 + 1024));
+    EXPECT_EQ(zone_config(in).mbufs, sum(header_terms(in)));
+}
+
 TEST(ZonesPlan, TheSmallestRoomThatHoldsAFrameIsTaken) {
     Settings s;
     EXPECT_EQ(data_rooms(s), (std::vector<uint32_t>{2048}));

@@ -90,6 +90,7 @@ ZoneInput Buffers::input(int node) const {
     in.spare_ports = fixed ? 0 : kSparePorts;
     in.lcores = fixed ? settings_.nb_cores + 1 : rte_lcore_count();
     in.jumbo = data_rooms(settings_).back() > kMCLBytes || settings_.mtu > kMCLBytes;
+    in.cuts = settings_.mode == "frag" || !fixed;
     in.rxq = settings_.rxq;
     in.txq = std::max(settings_.txq, settings_.rxq);
     in.rxd = settings_.rxd;

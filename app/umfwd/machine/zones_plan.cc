@@ -45,10 +45,14 @@ std::vector<Term> packet_terms(const ZoneInput& in) {
             transmit_rings(in), soft_rings(in), in_hand(in), cached(in)};
 }
 
-// Headers of copies wait wherever their packet can wait; a burst may fan out to every port.
+// Headers of copies wait wherever their packet can wait; a burst may fan out to every port. What
+// mode frag sends is a head each, besides.
 std::vector<Term> header_terms(const ZoneInput& in) {
-    return {transmit_rings(in), soft_rings(in),
-            {"bursts fanning out", uint64_t{in.lcores} * in.burst * ports(in)}, cached(in)};
+    std::vector<Term> terms{transmit_rings(in), soft_rings(in),
+                            {"bursts fanning out", uint64_t{in.lcores} * in.burst * ports(in)},
+                            cached(in)};
+    if (in.cuts) terms.push_back({"heads of fragments", transmit_rings(in).n + soft_rings(in).n});
+    return terms;
 }
 
 // 2k clusters are for packets that are made here, and for private copies of shared ones.
