@@ -17,15 +17,10 @@
 #include <string>
 #include <vector>
 
+#include "app/umbench/rig.h"
 #include "lib/base/result.h"
 
 namespace umbuf::bench {
-
-struct Program {
-    std::string path;  // with "testpmd" in its file name: testpmd, else umfwd
-    [[nodiscard]] bool is_testpmd() const;
-    [[nodiscard]] std::string name() const;  // the file's
-};
 
 struct Plan {
     Program a, b;  // b is the baseline
@@ -46,8 +41,5 @@ struct Row {
 // what, said what.
 [[nodiscard]] Result<std::vector<Row>> compare(const Plan& plan,
                                                const std::function<void(const std::string&)>& progress);
-
-// memory_text - what kind of memory the programs get here, for the report.
-[[nodiscard]] std::string memory_text();
 
 }  // namespace umbuf::bench
