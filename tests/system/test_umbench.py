@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# test_umbench.py - umbench forward measures both programs on every device; how fast is not asked.
+# test_umbench.py - umbench measures what it says on every device and scheme; how fast is not asked.
 import json
 import math
 import re
@@ -12,12 +12,18 @@ ASKED = ["--pairs", "1", "--seconds", "0.1", "--vdev", ",".join(VDEVS), "--mode"
 KEYS = {"vdev", "mode", "umfwd_mpps", "testpmd_mpps", "ratio"}
 
 
+SCHEMES = ("list", "proxy", "weighted")
+
+
 class Umbench(case.SystemTest):
-    def forward(self, *arguments, testpmd=lab.TESTPMD):
+    def umbench(self, command, *arguments, testpmd=lab.TESTPMD):
         bench = self.lab.program("umbench", [
-            lab.BUILD / "app" / "umbench", "forward", "--umfwd", lab.UMFWD, "--testpmd", testpmd,
+            lab.BUILD / "app" / "umbench", command, "--umfwd", lab.UMFWD, "--testpmd", testpmd,
             *arguments])
         return bench.wait(), bench
+
+    def forward(self, *arguments, **options):
+        return self.umbench("forward", *arguments, **options)
 
     def test_each_device_and_mode_has_its_row_in_the_table_and_in_the_json(self):
         report = self.logs / "forward.json"
@@ -44,3 +50,26 @@ class Umbench(case.SystemTest):
         status, bench = self.forward("--pairs", "1", testpmd="/nowhere/testpmd")
         self.assertEqual(status, 1, bench.last_words())
         self.assertIn("/nowhere/testpmd", bench.output())
+
+    def test_each_mode_that_shares_is_measured_under_each_scheme(self):
+        report = self.logs / "packets.json"
+        status, bench = self.umbench("packets", "--rounds", "2", "--seconds", "0.1", "--refcnt",
+                                     ",".join(SCHEMES), "--json", report)
+        self.assertEqual(status, 0, bench.last_words())
+        rows = json.loads(report.read_text())
+        self.assertEqual([(row["mode"], row["scheme"]) for row in rows],
+                         [(mode, scheme) for mode in ("tee", "frag") for scheme in SCHEMES])
+        for row in rows:
+            self.assertEqual(row["rounds"], 2)
+            self.assertTrue(0 < row["min"] <= row["mpps"] <= row["max"], row)
+            self.assertTrue(0 < row["cycles_min"] <= row["cycles_per_packet"] <= row["cycles_max"], row)
+        # Who begins changes: the second round starts with the second scheme.
+        turns = re.findall(r"^umbench: (\w+) ([\w+-]+) round (\d)", bench.output(), re.MULTILINE)
+        first, second, third = SCHEMES
+        self.assertEqual([scheme for mode, scheme, _ in turns if mode == "tee"],
+                         [first, second, third, second, third, first])
+
+    def test_a_scheme_that_there_is_not_is_refused_before_anything_runs(self):
+        status, bench = self.umbench("packets", "--refcnt", "weighted,nonesuch")
+        self.assertGreater(status, 0)
+        self.assertIn("nonesuch", bench.output())
