@@ -6,7 +6,8 @@ import os
 import case
 import lab
 
-ADDRESS_A, ADDRESS_B = "10.9.0.1", "10.9.0.2"
+ADDRESS_A, ADDRESS_B, ADDRESS_C = "10.9.0.1", "10.9.0.2", "10.9.0.3"
+ADDRESSES = {"a": ADDRESS_A, "b": ADDRESS_B, "c": ADDRESS_C}
 
 
 class Joined(case.SystemTest):
@@ -18,21 +19,28 @@ class Joined(case.SystemTest):
              namespace a                 umfwd                  namespace b
              10.9.0.1  a1 ---- a0  af_packet | af_packet  b0 ---- b1  10.9.0.2
         """
+        self.wire_by_veth(mtu)
+        self.join("--forward-mode=io")
+
+    def wire_by_veth(self, mtu=1500, sides="ab"):
+        """The namespaces and a wire out of each; nobody joins them yet."""
         tag = f"um{os.getpid()}"
-        ends = {}
-        for side, address in (("a", ADDRESS_A), ("b", ADDRESS_B)):
-            ends[side] = self.lab.namespace(side)
+        for side in sides:
+            end = self.lab.namespace(side)
             self.lab.veth(f"{tag}{side}0", f"{tag}{side}1", mtu)
-            ends[side].adopt(f"{tag}{side}1", f"{address}/24", mtu)
-            ends[side].interface = f"{tag}{side}1"
+            end.adopt(f"{tag}{side}1", f"{ADDRESSES[side]}/24", mtu)
+            end.interface = f"{tag}{side}1"
+            setattr(self, side, end)
         # A frame of the ring holds the packet and the kernel's header; a block holds whole frames.
         frame, block = (2048, 4096) if mtu <= 1500 else (9216, 36864)
-        vdevs = [f"net_af_packet{i},iface={tag}{side}0,framesz={frame},blocksz={block},framecnt=512"
-                 for i, side in enumerate("ab")]
-        sizes = [] if mtu <= 1500 else [f"--mbuf-size={frame + 128}"]
+        self.vdevs = [f"net_af_packet{i},iface={tag}{side}0,framesz={frame},blocksz={block},framecnt=512"
+                      for i, side in enumerate(sides)]
+        self.sizes = [] if mtu <= 1500 else [f"--mbuf-size={frame + 128}"]
+
+    def join(self, *arguments, name="umfwd"):
+        """umfwd on all wires, forwarding."""
         self.forwarder = self.umfwd(
-            "umfwd", vdevs, ["--forward-mode=io", "--auto-start", "--total-num-mbufs=4096", *sizes])
-        self.a, self.b = ends["a"], ends["b"]
+            name, self.vdevs, ["--auto-start", "--total-num-mbufs=4096", *self.sizes, *arguments])
         self.wait_until_joined()
 
     def wait_until_joined(self):
@@ -58,7 +66,7 @@ class Joined(case.SystemTest):
     def copy_file(self, megabytes):
         """By HTTP, with curl; both ends compute the checksum."""
         there, here = self.lab.dir / "served" / "file", self.lab.dir / "fetched"
-        there.parent.mkdir()
+        there.parent.mkdir(exist_ok=True)
         there.write_bytes(self.random.randbytes(megabytes << 20))
         server = self.lab.program("http-server", self.b.command(
             "/usr/bin/python3", "-u", "-m", "http.server", "--bind", ADDRESS_B, "8000"),
@@ -67,10 +75,12 @@ class Joined(case.SystemTest):
         self.a.run("curl", "-sS", "--fail", "-o", str(here), f"http://{ADDRESS_B}:8000/file")
         self.assertEqual(here.stat().st_size, megabytes << 20)
         self.assertEqual(case.sha256(here), case.sha256(there))
+        server.end()
 
     def end(self):
-        """The forwarder saw the traffic in both directions and lost none of it."""
+        """The forwarder saw the traffic in both directions and lost none of it; its report."""
         report = self.halt(self.forwarder)
-        for port in report["ports"]:
+        for port in report["ports"][:2]:
             self.assertGreater(port["rx_packets"], 0)
             self.assertGreater(port["tx_packets"], 0)
+        return report

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_modes.py - the modes that read and write packets, judged by programs that know the protocols.
 #
-# Linux pings mode icmpecho; scapy computes what csum and 5tswap should send, and reads what the
-# generators make.
+# Linux pings mode icmpecho; scapy computes what csum, 5tswap and frag should send, and reads what
+# the generators make.
 import os
 import pathlib
 
@@ -10,7 +10,8 @@ import case
 import frames
 import lab
 from scapy.all import (  # noqa: E402  (frames.py has quietened scapy)
-    IP, TCP, UDP, Dot1Q, Dot1AD, Ether, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, PadN, Raw)
+    IP, TCP, UDP, Dot1Q, Dot1AD, Ether, IPOption_Router_Alert, IPv6, IPv6ExtHdrDestOpt,
+    IPv6ExtHdrHopByHop, PadN, Raw, defragment)
 
 
 class Modes(case.SystemTest):
@@ -73,6 +74,35 @@ class Modes(case.SystemTest):
             want.append(bytes(packet))
         got = self.loop(sent, "5tswap", len(sent))
         self.assertEqual([f.hex() for f in got], [f.hex() for f in want])
+
+    def test_mode_frag_cuts_what_scapy_cuts(self):
+        sent, want = [], []
+        for packet in self.long_packets():
+            options = 4 * packet[IP].ihl - 20
+            sent.append(bytes(packet))
+            if packet[IP].len <= 576 or packet[IP].flags == "DF":
+                want.append(bytes(packet))
+                continue
+            # Its size of a fragment is that of the data. It repeats all options: here, right.
+            want += [bytes(cut) for cut in packet.fragment((576 - 20 - options) // 8 * 8)]
+        for scheme in ("weighted", "proxy", "list"):
+            with self.subTest(scheme):
+                got = self.loop(sent, "frag", len(want), ["--frag-size=576", f"--refcnt={scheme}"])
+                self.assertEqual([f.hex() for f in got], [f.hex() for f in want])
+                whole = defragment([Ether(frame) for frame in got])
+                self.assertEqual(sorted(bytes(p).hex() for p in whole), sorted(f.hex() for f in sent))
+
+    def long_packets(self):
+        """IPv4 packets around the ends of fragments, in one mbuf and in several, each with its own id."""
+        number = 0
+        for link in (Ether(dst=frames.DST, src=frames.SRC), Ether(dst=frames.DST, src=frames.SRC) / Dot1Q(vlan=7)):
+            for options in ([], [IPOption_Router_Alert()]):
+                for n in (100, 556, 557, 1104, 1105, 1400, 2100, 5000, 9000):
+                    for flags in ("", "DF"):
+                        number += 1
+                        net = IP(src="198.18.0.1", dst="198.18.0.2", id=number, flags=flags, options=options)
+                        payload = UDP(sport=1000, dport=2000) / Raw(self.random.randbytes(n - 8))
+                        yield Ether(bytes(link / net / payload))
 
     def test_the_generators_make_packets_that_scapy_finds_right(self):
         for mode, count in (("txonly", 64), ("flowgen", 64)):
