@@ -195,6 +195,39 @@ def c_programs(names):
     return one_command(name, [program])
 
 
+def fuzz(names):
+    """libFuzzer, some thousand traces for each scheme, from the corpus. Built on its own: another compiler."""
+    name = "fuzz verbs"
+    wanted_schemes = [s for s in schemes() if wanted(f"{name} {s}", names)]
+    if not wanted_schemes:
+        return Tally()
+    if not shutil.which("clang++"):
+        return show("skip", 0, name, "there is no clang++; scripts/deps test brings it")
+    if not has_libfuzzer():
+        return show("skip", 0, name, "clang++ has no libFuzzer; scripts/deps test brings it (libclang-rt-dev)")
+    build = ('[ -e "$1/build.ninja" ] || CXX=clang++ meson setup -Dtests=false -Dfuzz=true '
+             '-Db_sanitize=address -Db_lundef=false -Doptimization=1 "$1" && '
+             'exec ninja -C "$1" --quiet tests/fuzz/verbs_fuzz')
+    total = one_command(f"{name} builds", ["sh", "-c", build, "sh", BUILD / "fuzz"])
+    if total.failed:
+        return total
+    for scheme in wanted_schemes:
+        found = LOGS / f"fuzz-{scheme}"
+        shutil.rmtree(found, ignore_errors=True)
+        found.mkdir()
+        total += one_command(f"{name} {scheme}", [
+            "env", f"UM_REFCNT={scheme}", BUILD / "fuzz/tests/fuzz/verbs_fuzz", "-runs=1500", "-max_len=400",
+            f"-artifact_prefix={found}/", found, ROOT / "tests/fuzz/corpus"])
+    return total
+
+
+def has_libfuzzer():
+    program = 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }'
+    return subprocess.run(["clang++", "-x", "c++", "-", "-fsanitize=fuzzer,address", "-o", "/dev/null"],
+                          input=program.encode(), stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
 def models_and_mutants(names):
     """Each is a script that ends with its own 'N passed, N failed'."""
     total = Tally()
@@ -242,8 +275,8 @@ def main():
     names = parser.parse_args().names
     LOGS.mkdir(parents=True, exist_ok=True)
     total = Tally()
-    for step in (checks, clang, unit_tests, over_checked_pools, c_programs, models_and_mutants,
-                 system_tests):
+    for step in (checks, clang, unit_tests, over_checked_pools, c_programs, fuzz,
+                 models_and_mutants, system_tests):
         total += step(names)
     if total == Tally():
         print(f"scripts/test: no test has {' or '.join(names)} in its name", file=sys.stderr)
