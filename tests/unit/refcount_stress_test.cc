@@ -11,6 +11,8 @@
 // holder expects. One that is freed too late, or never, is missing when the test ends.
 #include <sched.h>
 
+#include <array>
+#include <atomic>
 #include <thread>
 
 #include <rte_lcore.h>
@@ -22,7 +24,8 @@ namespace umbuf::test {
 namespace {
 
 constexpr uint32_t kClusterCount = 12;
-constexpr uint32_t kMine = 8;  // packets that a thread keeps
+constexpr uint32_t kMine = 8;       // packets that a thread keeps
+constexpr uint32_t kLongest = 100;  // bytes: the time goes into verbs, not into looking at bytes
 
 // The bytes of a packet follow from their place and a stamp at the packet's front. Cutting the front
 // off moves the place along: it is kept in the offset.
@@ -70,7 +73,8 @@ class Player {
         Stamped& s = mine_[pick(kMine)];
         if (s.m == nullptr) return pick(3) == 0 ? receive(s) : take(s);
         check(s);
-        switch (pick(10)) {
+        switch (pick(14)) {
+        case 9: case 10: case 11: case 12: return duel(s);
         case 0: return copy(s);
         case 1: return cut(s);
         case 2: return write(s);
@@ -84,7 +88,8 @@ class Player {
     }
     void take(Stamped& s) {
         void* got = nullptr;
-        if (pick(2) != 0 || rte_ring_dequeue(in_, &got) != 0) return make(s);
+        if (pick(4) == 0 || rte_ring_dequeue(in_, &got) != 0) return make(s);
+        if (pick(2) == 0) return m_freem(static_cast<Mbuf*>(got));  // at once: the other may just do so, too
         s.m = static_cast<Mbuf*>(got);
         // Stamp and offset travel in fields that are no verb's business.
         s.stamp = s.m->rte.hash.fdir.lo;
@@ -96,8 +101,20 @@ class Player {
         s.m->rte.hash.fdir.hi = s.offset;
         if (rte_ring_enqueue(out_, s.m) == 0) s.m = nullptr;
     }
+    // duel - both sides let the same storage go at the same moment, or nearly so.
+    void duel(Stamped& s) {
+        for (uint32_t n = 1 + pick(4); n > 0; --n) {
+            Stamped copy{m_copypacket(s.m, M_NOWAIT), s.stamp, s.offset};
+            if (copy.m == nullptr) break;
+            give(copy);
+            if (copy.m != nullptr) m_freem(copy.m);  // the ring is full
+        }
+        for (uint32_t spin = pick(200); spin > 0; --spin) rte_pause();
+        m_freem(s.m);
+        s.m = nullptr;
+    }
     void make(Stamped& s) {
-        const uint32_t n = 1 + pick(1500);
+        const uint32_t n = 1 + pick(kLongest);
         s.m = m_getjcl(M_NOWAIT, MT_DATA, M_PKTHDR, 2048);
         if (s.m == nullptr) return;
         s.m->set_len(n);
@@ -108,7 +125,7 @@ class Player {
         rte_mbuf* r = rte_pktmbuf_alloc(rx_zone()->pool);
         if (r == nullptr) return;
         s.m = Mbuf::of(r);
-        s.m->set_len(1 + pick(1500));
+        s.m->set_len(1 + pick(kLongest));
         r->pkt_len = s.m->len();
         stamp(s);
     }
@@ -194,7 +211,7 @@ class RefcountStress : public MbufTest {
 
 TEST_F(RefcountStress, TwoLcoresWithFewClustersNeverMeetAnothersBytes) {
     const char* given = std::getenv("UM_ROUNDS");
-    const uint32_t turns = given != nullptr ? static_cast<uint32_t>(std::strtoul(given, nullptr, 0)) : 100000;
+    const uint32_t turns = given != nullptr ? static_cast<uint32_t>(std::strtoul(given, nullptr, 0)) : 400000;
     rte_ring* there = rte_ring_create("um_stress_1", 16, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
     rte_ring* back = rte_ring_create("um_stress_2", 16, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
     ASSERT_TRUE(there != nullptr && back != nullptr);
@@ -213,6 +230,58 @@ TEST_F(RefcountStress, TwoLcoresWithFewClustersNeverMeetAnothersBytes) {
     }
     std::printf("scheme %s: %llu verbs\n", refs_in_use().name,
                 static_cast<unsigned long long>(one.verbs() + two.verbs()));
+}
+
+// Goal: when the last two holders let go at the same moment, the storage is freed once. Method: two
+// threads meet, then each frees its copies of one storage, after a random moment that sweeps over all
+// the ways in which their steps can fall. A count that is lost frees twice, or never.
+TEST_F(RefcountStress, HoldersThatLetGoAtTheSameMomentFreeOnce) {
+    const char* given = std::getenv("UM_ROUNDS");
+    const uint32_t rounds = given != nullptr ? static_cast<uint32_t>(std::strtoul(given, nullptr, 0)) : 30000;
+    struct Meeting {
+        std::atomic<uint32_t> opened{0}, arrived{0}, left{0};
+        std::array<Mbuf*, 3> theirs{};
+    } meeting;
+    const auto await = [](const std::atomic<uint32_t>& at, uint32_t round) {
+        for (uint32_t spins = 1; at.load() != round; ++spins)
+            if (spins % 256 == 0) sched_yield();
+    };
+    const auto let_go = [](std::mt19937_64& rng, const std::array<Mbuf*, 3>& held) {
+        for (uint64_t spin = rng() % 8; spin > 0; --spin) rte_pause();
+        for (Mbuf* m : held) m_freem(m);
+    };
+    std::thread other([&] {
+        std::mt19937_64 rng(seed() + 6);
+        EXPECT_EQ(rte_thread_register(), 0);
+        for (uint32_t round = 1; round <= rounds; ++round) {
+            await(meeting.opened, round);
+            meeting.arrived.store(round);
+            let_go(rng, meeting.theirs);
+            meeting.left.store(round);
+        }
+        rte_thread_unregister();
+    });
+    std::mt19937_64 rng(seed() + 7);
+    for (uint32_t round = 1; round <= rounds; ++round) {
+        std::array<Mbuf*, 3> mine{};
+        // Without memory for a round, the round is empty: then something leaked, and the fixture says so.
+        mine[0] = rng() % 2 == 0 ? received(pattern(40)) : m_getcl(M_NOWAIT, MT_DATA, M_PKTHDR);
+        if (mine[0] != nullptr) {
+            mine[0]->set_len(40);
+            mine[0]->rte.pkt_len = 40;
+            for (Mbuf*& m : meeting.theirs) m = rng() % 4 != 0 ? m_copypacket(mine[0], M_NOWAIT) : nullptr;
+            mine[1] = rng() % 2 == 0 ? m_copypacket(mine[0], M_NOWAIT) : nullptr;
+            if (rng() % 8 == 0) mine[2] = Mbuf::of(rte_pktmbuf_clone(&mine[0]->rte, rx_zone()->pool));
+            if (rng() % 2 == 0) std::swap(mine[0], mine[1]);  // who held it first goes first, or not
+        } else {
+            meeting.theirs = {};
+        }
+        meeting.opened.store(round);
+        await(meeting.arrived, round);
+        let_go(rng, mine);
+        await(meeting.left, round);
+    }
+    other.join();
 }
 
 }  // namespace
