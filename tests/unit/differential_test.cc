@@ -82,6 +82,19 @@ class EachScheme : public ::testing::Test {
     std::string was_;
 };
 
+// Each scheme with its own rules, the orphans of leaders among them; here, because the other tests of
+// this kind see one scheme per run.
+TEST_F(EachScheme, AgreesWithThePlainModel) {
+    for (const char* name : refs_names()) {
+        use(name);
+        std::mt19937_64 rng(seed() + 5);
+        for (uint32_t round = 0; round < rounds(100); ++round) {
+            const TraceResult r = run_trace(drawn(rng, 600));
+            ASSERT_FALSE(r.fault) << "scheme " << name << ", trace " << round << ", " << *r.fault;
+        }
+    }
+}
+
 // One trace, nine schemes: the same errors, the same lengths, the same frees in the same steps.
 // What is left out is the one documented difference: a leader that leaves its followers.
 TEST_F(EachScheme, GivesTheSameLogForTheSameTrace) {

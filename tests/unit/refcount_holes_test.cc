@@ -212,7 +212,9 @@ TEST_F(Holes, FStack565FreeEndsOneMbufAndReturnsTheNext) {
     m_cat(m, received(pattern(1500, 1)));
     Mbuf* second = m->next();
     ASSERT_NE(second, nullptr);
+    const uint32_t held = rx_zone()->in_use();
     EXPECT_EQ(m_free(m), second);
+    EXPECT_EQ(rx_zone()->in_use(), held - 1);
     EXPECT_EQ(bytes_of(second), pattern(1500, 1));
     EXPECT_EQ(sync::load_of(second->rte.refcnt, sync::acquire), 1);
     EXPECT_EQ(m_free(second), nullptr);
