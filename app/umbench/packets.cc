@@ -4,8 +4,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "app/umbench/stats.h"
 
 namespace umbuf::bench {
 namespace {
@@ -101,6 +104,11 @@ Status run_round(const PacketsPlan& plan, unsigned round, std::vector<PacketsRow
     return {};
 }
 
+std::string spread(const std::vector<double>& values, int digits) {
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    return fmt::format("[{:.{}f}..{:.{}f}]", *low, digits, *high, digits);
+}
+
 }  // namespace
 
 Result<std::vector<PacketsRow>> measure_packets(
@@ -114,6 +122,36 @@ Result<std::vector<PacketsRow>> measure_packets(
         all.insert(all.end(), rows.begin(), rows.end());
     }
     return all;
+}
+
+std::string packets_table(const PacketsPlan& plan, const std::vector<PacketsRow>& rows) {
+    std::string text = fmt::format("{}, {} rounds of {} s, {}-byte packets, burst {}, {}\n", plan.umfwd.name(),
+                                   plan.rounds, plan.seconds, plan.frame, plan.burst, memory_text());
+    text += fmt::format("{:<6} {:<17} {:>7}  {:<17} {:>13}  {}\n", "mode", "scheme", "Mpps", "[min..max]",
+                        "cycles/packet", "[min..max]");
+    for (const PacketsRow& row : rows)
+        text += fmt::format("{:<6} {:<17} {:>7.3f}  {:<17} {:>13.0f}  {}\n", row.mode, row.scheme,
+                            median(row.mpps), spread(row.mpps, 3), median(row.cycles),
+                            spread(row.cycles, 0));
+    return text;
+}
+
+std::string packets_json(const std::vector<PacketsRow>& rows) {
+    nlohmann::ordered_json out = nlohmann::ordered_json::array();
+    for (const PacketsRow& row : rows) {
+        const auto [low, high] = std::minmax_element(row.mpps.begin(), row.mpps.end());
+        const auto [least, most] = std::minmax_element(row.cycles.begin(), row.cycles.end());
+        out.push_back({{"mode", row.mode},
+                       {"scheme", row.scheme},
+                       {"mpps", median(row.mpps)},
+                       {"min", *low},
+                       {"max", *high},
+                       {"cycles_per_packet", median(row.cycles)},
+                       {"cycles_min", *least},
+                       {"cycles_max", *most},
+                       {"rounds", row.mpps.size()}});
+    }
+    return out.dump(2);
 }
 
 }  // namespace umbuf::bench

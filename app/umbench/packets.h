@@ -43,4 +43,9 @@ struct PacketsRow {
 [[nodiscard]] Result<std::vector<PacketsRow>> measure_packets(
     const PacketsPlan& plan, const std::function<void(const std::string&)>& progress);
 
+// packets_table - for people; packets_json - for plots: an array of {mode, scheme, mpps, min, max,
+// cycles_per_packet, cycles_min, cycles_max, rounds}; min and max are those of mpps.
+[[nodiscard]] std::string packets_table(const PacketsPlan& plan, const std::vector<PacketsRow>& rows);
+[[nodiscard]] std::string packets_json(const std::vector<PacketsRow>& rows);
+
 }  // namespace umbuf::bench

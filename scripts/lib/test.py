@@ -128,7 +128,12 @@ def said_by(program, question):
 
 def schemes_of(program):
     """The reference-count schemes that a program is run under; None: the default one, not named."""
-    return (said_by(program, "--refcnt-names").split() if program.name == "mbuf_tests" else []) or [None]
+    of_mbufs = program.name in ("mbuf_tests", "verb_tests")
+    return (said_by(program, "--refcnt-names").split() if of_mbufs else []) or [None]
+
+
+def schemes():
+    return schemes_of(BUILD / "tests" / "unit" / "mbuf_tests")
 
 
 def google_test(program, names, scheme):

@@ -41,6 +41,7 @@ struct Counting {
         void store(T v, std::memory_order o) noexcept { a_.store(v, o); }
         T fetch_add(T v, std::memory_order o) noexcept { return note_rmw(this), a_.fetch_add(v, o); }
         T fetch_sub(T v, std::memory_order o) noexcept { return note_rmw(this), a_.fetch_sub(v, o); }
+        T fetch_and(T v, std::memory_order o) noexcept { return note_rmw(this), a_.fetch_and(v, o); }
         T fetch_or(T v, std::memory_order o) noexcept { return note_rmw(this), a_.fetch_or(v, o); }
 
       private:

@@ -149,7 +149,7 @@ std::string refcount_table(const std::vector<RefRow>& rows) {
     return text;
 }
 
-nlohmann::json refcount_json(const std::vector<RefRow>& rows) {
+std::string refcount_json(const std::vector<RefRow>& rows) {
     const auto counted = [](double n) { return n < 0 ? nlohmann::json() : nlohmann::json(n); };
     nlohmann::json out = nlohmann::json::array();
     for (const RefRow& row : rows)
@@ -162,7 +162,7 @@ nlohmann::json refcount_json(const std::vector<RefRow>& rows) {
                        {"rounds", row.cycles_per_op.size()},
                        {"rmw_per_op", counted(row.rmw_per_op)},
                        {"handovers_per_op", counted(row.handovers_per_op)}});
-    return out;
+    return out.dump(2);
 }
 
 }  // namespace umbuf::bench

@@ -11,8 +11,6 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "lib/base/result.h"
 
 namespace umbuf::bench {
@@ -42,6 +40,6 @@ struct RefRow {
 // refcount_table - for people; refcount_json - for plots: an array of {scheme, workload, lcores,
 // cycles_per_op, min, max, rmw_per_op, handovers_per_op}, the last two null where they cannot be counted.
 [[nodiscard]] std::string refcount_table(const std::vector<RefRow>& rows);
-[[nodiscard]] nlohmann::json refcount_json(const std::vector<RefRow>& rows);
+[[nodiscard]] std::string refcount_json(const std::vector<RefRow>& rows);
 
 }  // namespace umbuf::bench
