@@ -47,13 +47,13 @@ struct TheLeaderDetachesAsTheLastFollowerLeaves
     }
     void after() { storage.over(); }
 };
-// R6: the same, and both want it zeroed; the leader's next storage is not what they meant.
-struct ADetachTakesItsRequestsAlong : rl::test_suite<ADetachTakesItsRequestsAlong, 2> {
+// R6: the same, and the leader wants it zeroed; its next storage is not what it meant.
+struct ADetachTakesItsRequestAlong : rl::test_suite<ADetachTakesItsRequestAlong, 2> {
     Replaced storage;
     void before() { storage.start(2); }
     void thread(unsigned i) {
         if (i == 0) storage.replace(true);
-        else storage.let_go(1, true);
+        else storage.let_go(1);
     }
     void after() { storage.over(1); }
 };
@@ -254,7 +254,7 @@ UM_SWITCHES(TheLeaderGoesAsAFollowerShares, 5)
 namespace {
 
 #define UM_OWN(X)                                                                             \
-    X(TheLeaderDetachesAsTheLastFollowerLeaves) X(ADetachTakesItsRequestsAlong)               \
+    X(TheLeaderDetachesAsTheLastFollowerLeaves) X(ADetachTakesItsRequestAlong)                \
     X(ADetachedGroupKeepsAFollowersRequest) X(TheLeadersMbufGoesAfterADetach)                 \
     X(TheNewStorageIsTheLeadersAlone) X(ADetachOfTheNewStorageFreesIt)                        \
     X(ALeaderMayWriteWhenItsFollowerIsGone) X(AFollowerOfADetachedLeaderMayWrite)             \

@@ -15,6 +15,10 @@ struct RefusedAtTheLimit : rl::test_suite<RefusedAtTheLimit, 2> {
     void before() {
         storage.start(3);
         storage.control.n.store(Scheme::kMost, sync::relaxed);
+        bool first = false;
+        RL_ASSERT(Scheme::share(storage.control, storage.view[0], storage.view[3], nullptr) == ENOBUFS);
+        RL_ASSERT(Scheme::join(storage.control, storage.view[3], first) == ENOBUFS);
+        RL_ASSERT(storage.control.n.load(sync::relaxed) == Scheme::kMost && model::unshared(storage.view[3]));
     }
     void thread(unsigned i) {
         if (i == 1) return storage.let_go(1);

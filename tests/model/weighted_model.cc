@@ -275,6 +275,23 @@ struct AMemberAloneButForWhatIsHeldBack : rl::test_suite<AMemberAloneButForWhatI
     void after() { packet.over(); }
 };
 
+struct ASoleMemberTakesWhatIsHeldBack : rl::test_suite<ASoleMemberTakesWhatIsHeldBack, 1> {
+    model::Packet<Scheme> packet;
+    Merge merge;
+    void before() {
+        packet.start();
+        packet.enter(0);
+        packet.share_member(0, 2);
+        packet.unpin();
+    }
+    void thread(unsigned) {
+        packet.leave(2, false, &merge);
+        RL_ASSERT(packet.sole(0, &merge) && merge.empty());
+        packet.leave(0);
+    }
+    void after() { packet.over(); }
+};
+
 // R5: the sum is parked in the middle of what is left; the heaviest views cannot move it from there.
 struct AParkedSumStaysParked : rl::test_suite<AParkedSumStaysParked, 3> {
     static constexpr uint64_t kHeaviest = uint64_t{1} << 31;
@@ -342,8 +359,8 @@ struct ReleaseOfTheDeadDies : rl::test_suite<ReleaseOfTheDeadDies, 1, rl::test_r
     X(RefillAsAnotherLeaves) X(BothRefill) X(AloneIsNotFooledByARefill) X(OneHoldsBack) X(AllHoldBack) \
     X(ARequestIsMerged) X(AloneButForWhatIsHeldBack) X(NotAloneBesideAnothersTable)                    \
     X(ARefillTakesWhatIsHeldBack) X(WhatGivesWayIsGiven) X(AMergedLeaveAgainstAJoin)                   \
-    X(AMemberAloneButForWhatIsHeldBack) X(AParkedSumStaysParked) X(TakesStopAtTheMark)                 \
-    X(ShareOfTheDeadDies) X(ReleaseOfTheDeadDies)
+    X(AMemberAloneButForWhatIsHeldBack) X(ASoleMemberTakesWhatIsHeldBack) X(AParkedSumStaysParked)     \
+    X(TakesStopAtTheMark) X(ShareOfTheDeadDies) X(ReleaseOfTheDeadDies)
 constexpr model::Suite kSuites[] = {
 #ifdef UM_ONLY_SUITE
     UM_ROW(UM_ONLY_SUITE)

@@ -134,6 +134,18 @@ TYPED_TEST(SchemeTest, SeventyThousandHoldersAreCountedExactly) {
     EXPECT_EQ(this->storage.frees, 1U);
 }
 
+// Requests are counted nowhere: 65,536 of them are not none.
+TYPED_TEST(SchemeTest, AsManyRequestsAsHoldersAreOne) {
+    constexpr size_t kRequests = std::same_as<TypeParam, ref::Native> ? 60000 : 65536;
+    auto& first = this->storage.fresh();
+    std::vector<typename TypeParam::View*> views;
+    for (size_t i = 0; i < kRequests; ++i) views.push_back(&this->storage.share(first));
+    for (auto* v : views) this->storage.let_go(*v, true);
+    this->storage.let_go(first);
+    EXPECT_EQ(this->storage.frees, 1U);
+    EXPECT_EQ(this->storage.zeroed, 1U);
+}
+
 // Copies of copies of copies: no depth at which a view cannot be shared on.
 TYPED_TEST(SchemeTest, ALongLineOfCopiesEndsInOneFree) {
     auto* view = &this->storage.fresh();
