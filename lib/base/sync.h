@@ -15,6 +15,7 @@ inline constexpr auto relaxed = std::memory_order_relaxed;
 inline constexpr auto acquire = std::memory_order_acquire;
 inline constexpr auto release = std::memory_order_release;
 inline constexpr auto acq_rel = std::memory_order_acq_rel;
+using memory_order = std::memory_order;
 template <class T>
 using atomic = std::atomic<T>;
 // plain - a field that only its owner touches. The model sees whoever touches it without being that.

@@ -121,7 +121,7 @@ template <class S>
 class Ops {
   public:
     static constexpr RefOps table(bool takes_proxies = false) {
-        return {S::kName, share, hook, extfree, exclusive, flush, merge, account, held_back, takes_proxies};
+        return {S::kName, share, hook, finish<Going::detached>, finish<Going::freed>, exclusive, flush, merge, account, held_back, takes_proxies};
     }
 
   private:
@@ -232,9 +232,11 @@ class Ops {
         m->ctl.store(nullptr, sync::release);
     }
 
-    static bool extfree(Mbuf* m) noexcept {
+    // finish - hook and detach in one, by m's owner. False: a DPDK clone counts on its record.
+    template <Going going>
+    static bool finish(Mbuf* m) noexcept {
         if (sync::load_of(m->shinfo.refcnt, sync::acquire) != 1) return false;
-        let_go(m, Going::detached);
+        let_go(m, going);
         m->ctl.store(nullptr, sync::relaxed);
         go_home(m);
         return true;

@@ -19,7 +19,8 @@ struct RefOps {
     const char* name;
     int (*share)(Mbuf* m, Mbuf* copy, uint32_t offset, uint32_t length) noexcept;
     rte_mbuf_extbuf_free_callback_t hook;
-    bool (*extfree)(Mbuf* m) noexcept;
+    bool (*extfree)(Mbuf* m) noexcept;  // m lives on
+    bool (*free)(Mbuf* m) noexcept;     // m is about to go home
     bool (*exclusive)(Mbuf* m) noexcept;
     void (*flush)() noexcept;
     void (*merge)(bool on) noexcept;

@@ -37,12 +37,12 @@ struct Counting {
       public:
         atomic() = default;
         explicit constexpr atomic(T v) : a_(v) {}
-        T load(std::memory_order o) const noexcept { return a_.load(o); }
-        void store(T v, std::memory_order o) noexcept { a_.store(v, o); }
-        T fetch_add(T v, std::memory_order o) noexcept { return note_rmw(this), a_.fetch_add(v, o); }
-        T fetch_sub(T v, std::memory_order o) noexcept { return note_rmw(this), a_.fetch_sub(v, o); }
-        T fetch_and(T v, std::memory_order o) noexcept { return note_rmw(this), a_.fetch_and(v, o); }
-        T fetch_or(T v, std::memory_order o) noexcept { return note_rmw(this), a_.fetch_or(v, o); }
+        T load(sync::memory_order o) const noexcept { return a_.load(o); }
+        void store(T v, sync::memory_order o) noexcept { a_.store(v, o); }
+        T fetch_add(T v, sync::memory_order o) noexcept { return note_rmw(this), a_.fetch_add(v, o); }
+        T fetch_sub(T v, sync::memory_order o) noexcept { return note_rmw(this), a_.fetch_sub(v, o); }
+        T fetch_and(T v, sync::memory_order o) noexcept { return note_rmw(this), a_.fetch_and(v, o); }
+        T fetch_or(T v, sync::memory_order o) noexcept { return note_rmw(this), a_.fetch_or(v, o); }
 
       private:
         sync::atomic<T> a_{};

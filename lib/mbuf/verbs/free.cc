@@ -16,7 +16,7 @@ namespace {
 // and the callback through a pointer are not needed. False: they are.
 bool free_directly(Mbuf* m) noexcept {
     if (RTE_MBUF_DIRECT(&m->rte) || sync::load_of(m->rte.refcnt, sync::acquire) != 1) return false;
-    if (!refs_in_use().extfree(m)) return false;
+    if (!refs_in_use().free(m)) return false;
     m->set_next(nullptr);  // as DPDK wants it in a pool
     m->rte.nb_segs = 1;
     zone::pool_put(m->rte.pool, m);
