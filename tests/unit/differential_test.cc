@@ -48,6 +48,7 @@ TEST_F(Differential, RandomTracesAgreeWithAPlainModel) {
     std::mt19937_64 rng(seed());
     Met met;
     for (uint32_t round = 0; round < rounds(60); ++round) {
+        Watchdog::feed();
         const TraceResult r = run_trace(drawn(rng, 2000));
         ASSERT_FALSE(r.fault) << "scheme " << refs_in_use().name << ", trace " << round << ", " << *r.fault;
         met.add(r);
@@ -59,6 +60,7 @@ TEST_F(Differential, RandomTracesAgreeWithAPlainModel) {
 TEST_F(Differential, ManyShortTracesAgreeToo) {
     std::mt19937_64 rng(seed() + 1);
     for (uint32_t round = 0; round < rounds(600); ++round) {
+        Watchdog::feed();
         const TraceResult r = run_trace(drawn(rng, 20 + rng() % 100));
         ASSERT_FALSE(r.fault) << "scheme " << refs_in_use().name << ", trace " << round << ", " << *r.fault;
     }

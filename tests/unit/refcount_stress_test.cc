@@ -85,6 +85,7 @@ class Player {
 
     void turns() {
         for (uint32_t turn = 0; turn < turns_ && wrong_.empty(); ++turn) {
+            if (turn % 4096 == 0) Watchdog::feed();
             one();
             ++verbs_;
             if (pick(16) == 0) sched_yield();  // whatever this thread was about to see may change now
@@ -289,6 +290,7 @@ TEST_F(RefcountStress, HoldersThatLetGoAtTheSameMomentFreeOnce) {
     const OwnProcessor first_one(0);  // the other thread is there: it has not inherited this
     std::mt19937_64 rng(seed() + 7);
     for (uint32_t round = 1; round <= rounds; ++round) {
+        if (round % 4096 == 0) Watchdog::feed();
         std::array<Mbuf*, 3> mine{};
         // Without memory for a round, the round is empty: then something leaked, and the fixture says so.
         mine[0] = rng() % 2 == 0 ? received(pattern(40)) : m_getcl(M_NOWAIT, MT_DATA, M_PKTHDR);
