@@ -128,7 +128,7 @@ def said_by(program, question):
 
 def schemes_of(program):
     """The reference-count schemes that a program is run under; None: the default one, not named."""
-    of_mbufs = program.name in ("mbuf_tests", "verb_tests")
+    of_mbufs = program.name.endswith(("mbuf_tests", "verb_tests"))
     return (said_by(program, "--refcnt-names").split() if of_mbufs else []) or [None]
 
 
@@ -137,7 +137,8 @@ def schemes():
 
 
 def google_test(program, names, scheme):
-    prefix = f"unit[{scheme}]" if scheme else "unit"
+    prefix = "asan" if program.parent.name == "asan" else "unit"
+    prefix += f"[{scheme}]" if scheme else ""
     listing = said_by(program, "--gtest_list_tests")
     cases = [case for case in listed_cases(listing) if wanted(f"{prefix} {case}", names)]
     if scheme and scheme != schemes()[0]:  # these see all schemes in one run
@@ -277,6 +278,7 @@ def system_tests(names):
 
 def main():
     os.environ.setdefault("TSAN_OPTIONS", "halt_on_error=1 exitcode=66")
+    os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
     parser = argparse.ArgumentParser(prog="scripts/test", description="Run umbuf's tests.")
     parser.add_argument("names", nargs="*", help="only tests whose name contains one of these")
     names = parser.parse_args().names

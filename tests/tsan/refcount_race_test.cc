@@ -2,9 +2,9 @@
 // refcount_race_test.cc - every scheme under real threads and ThreadSanitizer.
 //
 // The models (tests/model) explore few holders completely; here more of them run for real, compiled
-// as they ship, the spin lock included. Plain memory stands for the storage: an access that the
-// scheme does not order is a data race, and the sanitizer fails the test. Threads start together at a
-// latch, many rounds.
+// as they ship, with the spin lock (spin_lock_race_test.cc). Plain memory stands for the storage: an
+// access that the scheme does not order is a data race, and the sanitizer fails the test. Threads
+// start together at a latch, many rounds.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -184,20 +184,6 @@ TEST(LeaderRace, ALeaderDetachesWhileItsFollowersLeave) {
         ASSERT_EQ(held.zeroed, 1U) << "round " << round;
         ASSERT_EQ(arena.pins[index_of(*held.view[0])], 1U) << "round " << round;
     }
-}
-
-// The lock of the two lists, which the models replace by relacy's own.
-TEST(SpinLockRace, WhatIsWrittenUnderTheLockIsOrdered) {
-    sync::SpinLock lock;
-    uint64_t sum = 0;  // plain on purpose
-    together([&](uint32_t) {
-        for (int n = 0; n < 2000; ++n) {
-            lock.lock();
-            ++sum;
-            lock.unlock();
-        }
-    });
-    EXPECT_EQ(sum, uint64_t{2000} * kHolders);
 }
 
 }  // namespace

@@ -158,6 +158,18 @@ TEST_F(ForeignClone, ACloneOfAFreedOriginalKeepsItsCopiesReadOnly) {
     }
 }
 
+TEST_F(ForeignClone, AClusterThatACloneSeesIsNotLetGo) {
+    Mbuf* original = clustered(pattern(400));
+    Mbuf* foreign = clone(original);
+    EXPECT_FALSE(m_extfree(original));
+    EXPECT_EQ(bytes_of(original), pattern(400));
+    EXPECT_EQ(bytes_of(foreign), pattern(400));
+    rte_pktmbuf_free(&foreign->rte);
+    EXPECT_TRUE(m_extfree(original));
+    EXPECT_EQ(original->len(), 0U);
+    m_freem(original);
+}
+
 TEST_F(ForeignClone, ACopyOfOursMayBeClonedToo) {
     Mbuf* m = received(pattern(500));
     Mbuf* copy = m_copypacket(m, M_NOWAIT);

@@ -33,6 +33,16 @@ TEST_F(PacketGroup, AGroupMayEmptyAndFormAgainWhileTheHeaderLives) {
     m_freem(m);
 }
 
+TEST_F(PacketGroup, APacketUnderItsCopiesKeepsItsCluster) {
+    Mbuf* m = received(pattern(100));
+    Mbuf* copy = m_copypacket(m, M_NOWAIT);
+    EXPECT_FALSE(m_extfree(m));
+    EXPECT_EQ(bytes_of(m), pattern(100));
+    m_freem(copy);
+    EXPECT_TRUE(m_extfree(m));
+    m_freem(m);
+}
+
 TEST_F(PacketGroup, TheNextPacketInTheSameMbufStartsClean) {
     Mbuf* m = received(pattern(100));
     m->set_flags(M_EOR);
