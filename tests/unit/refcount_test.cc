@@ -312,30 +312,44 @@ TEST(WeightedTest, WhatIsHeldBackIsBounded) {
 }
 
 // A last() runs the owner's code: it frees other packets, asks whether it is alone, and may flush.
-TEST(WeightedTest, WhatALastCallLetsGoIsGivenByTheSameFlush) {
+struct HeldBack : ::testing::Test {
     using S = ref::Weighted<>;
     S::Merge merge;
     std::array<Storage<S>, 8> storages;
-    const auto hold_back = [&](Storage<S>& s, const auto& last) {
-        auto& a = s.fresh();
-        auto& b = s.share(a);
-        S::release(s.control, a, false, &merge, last);
-        S::release(s.control, b, false, &merge, last);
-    };
     std::array<uint32_t, 8> frees{};
-    const auto count = [&](S::Control& control, bool) {
+    uint32_t all = 0;
+
+    void count(const S::Control& control) {
+        ++all;
         for (size_t i = 0; i < storages.size(); ++i) frees[i] += &storages[i].control == &control ? 1U : 0U;
-    };
-    for (size_t i = 0; i < 7; ++i) hold_back(storages[i], count);
-    bool entered = false;
-    S::flush(merge, [&](S::Control& control, bool zero) {
-        count(control, zero);
-        if (std::exchange(entered, true)) return;
-        S::flush(merge, count);
-        hold_back(storages[7], count);
+    }
+    void hold_back(size_t i) {
+        const auto last = [this](S::Control& control, bool) { count(control); };
+        auto& a = storages[i].fresh();
+        auto& b = storages[i].share(a);
+        S::release(storages[i].control, a, false, &merge, last);
+        S::release(storages[i].control, b, false, &merge, last);
+    }
+    void TearDown() override {
+        EXPECT_TRUE(merge.empty());
+        for (const uint32_t n : frees) EXPECT_EQ(n, 1U);
+    }
+};
+
+TEST_F(HeldBack, WhatTheLastOfThemLetsGoIsGivenByTheSameFlush) {
+    for (size_t i = 0; i < 7; ++i) hold_back(i);
+    S::flush(merge, [&](S::Control& control, bool) {
+        count(control);
+        if (all == 7) hold_back(7);
     });
-    EXPECT_TRUE(merge.empty());
-    for (const uint32_t n : frees) EXPECT_EQ(n, 1U);
+}
+
+TEST_F(HeldBack, AFlushMayRunInsideAFlush) {
+    for (size_t i = 0; i < 8; ++i) hold_back(i);
+    S::flush(merge, [&](S::Control& control, bool) {
+        count(control);
+        S::flush(merge, [&](S::Control& other, bool) { count(other); });
+    });
 }
 
 TEST(ProxyTest, TheFirstShareFailsWithoutAProxyAndChangesNothing) {
