@@ -180,8 +180,7 @@ Result<Zone*> make_raw_zone(ZoneKind kind, uint8_t cluster, uint32_t n, uint32_t
 Result<Zone*> make_tag_zone(uint32_t n, uint32_t cache, int socket) {
     const std::string name = "um_tag_" + std::to_string(socket);
     const uint32_t element = static_cast<uint32_t>(sizeof(MTag)) + kTagLen;
-    rte_mempool* pool = rte_mempool_create(name.c_str(), n, element, fitting_cache(cache, n), 0,
-                                           nullptr, nullptr, nullptr, nullptr, socket, 0);
+    rte_mempool* pool = raw_pool(name.c_str(), n, element, cache, socket);
     if (pool == nullptr) return no_pool(name, n, element, socket);
     return keep(ZoneKind::tag, 0, socket, kTagLen, name, pool);
 }
