@@ -131,8 +131,8 @@ mbuf* m_copym(mbuf* m, int off, int len, int how) {
     return out(umbuf::m_copym(in(m), size_of(off), size_of(len), how));
 }
 mbuf* m_copypacket(mbuf* m, int how) { return out(umbuf::m_copypacket(in(m), how)); }
-void m_copydata(const mbuf* m, int off, int len, void* to) {
-    umbuf::m_copydata(in(m), size_of(off), size_of(len), to);
+int m_copydata(const mbuf* m, int off, int len, void* to) {
+    return umbuf::m_copydata(in(m), size_of(off), size_of(len), to);
 }
 int m_copyback(mbuf* m, int off, int len, const void* from, int how) {
     return umbuf::m_copyback(in(m), size_of(off), size_of(len), from, how);

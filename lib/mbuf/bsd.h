@@ -137,7 +137,7 @@ void m_chtype(struct mbuf* m, int type);
 // ---- copy
 struct mbuf* m_copym(struct mbuf* m, int off, int len, int how);
 struct mbuf* m_copypacket(struct mbuf* m, int how);
-void m_copydata(const struct mbuf* m, int off, int len, void* to);
+int m_copydata(const struct mbuf* m, int off, int len, void* to);
 int m_copyback(struct mbuf* m, int off, int len, const void* from, int how);
 struct mbuf* m_copyback_cow(struct mbuf* m, int off, int len, const void* from, int how);
 int m_makewritable(struct mbuf** mp, int off, int len, int how);

@@ -5,8 +5,11 @@
 #include <cerrno>
 #include <cstring>
 
+#include <rte_errno.h>
+
 #include "lib/mbuf/ext_ops.h"
 #include "lib/mbuf/trace.h"
+#include "lib/mbuf/window.h"
 
 namespace umbuf {
 
@@ -55,6 +58,15 @@ void free_foreign(ExtControl* control, bool zero) noexcept {
 
 }  // namespace
 
+uint64_t page_offset(const ExtControl* page, const std::byte* window) noexcept {
+    return static_cast<uint64_t>(ghost::of(window) - page->base);
+}
+
+void mark_page(Mbuf* m) noexcept {
+    if (!m_unmapped(m)) return;
+    m->m_flags |= M_EXTPG | (m_readable(m) == EBUSY ? uint32_t{M_NOTREADY} : 0U);
+}
+
 void zero_if_wanted(ExtControl* control) noexcept {
     if (control->zero_pending.load(sync::relaxed) == 0) return;
     control->zero_pending.store(0, sync::relaxed);
@@ -74,6 +86,7 @@ void free_storage(ExtControl* control, bool zero) noexcept {
     case ExtType::cluster: return free_cluster(control, control->zone, zero);
     case ExtType::foreign: return free_foreign(control, zero);
     case ExtType::packet: return unpin_packet(static_cast<Mbuf*>(control->arg), control, zero);
+    case ExtType::page: return page_ops->last(control, zero);
     case ExtType::none: UM_ASSERT_MSG(false, "control %p: no storage", static_cast<void*>(control));
     }
 }
@@ -88,7 +101,7 @@ void free_unshared(ExtControl* control, ExtType type, uint8_t zone, bool zero) n
 
 int ext_share(Mbuf* m, Mbuf* copy, uint32_t offset, uint32_t length) noexcept {
     UM_ASSERT(!m->foreign() && offset + length <= m->len());
-    if (zone::fault_fires()) return ENOBUFS;
+    if (zone::fault_fires()) return rte_errno = ENOBUFS;
     return refs_in_use().share(m, copy, offset, length);
 }
 
@@ -118,10 +131,10 @@ bool room_is_cloned(const Mbuf* m) noexcept {
 
 int m_clget(Mbuf* m, int, uint32_t size) noexcept {
     UM_ASSERT((m->flags() & M_EXT) == 0 && m->len() == 0);
-    if (room_is_cloned(m)) return EBUSY;
+    if (room_is_cloned(m)) return rte_errno = EBUSY;
     uint8_t i = 0;
     while (i < kClusterZones && kClusterSizes[i] < size) ++i;
-    if (i == kClusterZones) return EMSGSIZE;
+    if (i == kClusterZones) return rte_errno = EMSGSIZE;
     ExtControl* control = static_cast<ExtControl*>(zone::get(*zone::here().clusters[i]));
     if (control == nullptr) return ENOBUFS;
     ext::attach(m, control, control->base, control->size);
@@ -148,6 +161,16 @@ int m_extadd(Mbuf* m, void* buf, uint32_t size, ext_free free, void* arg, uint32
     return 0;
 }
 
+int m_extpg(Mbuf* m, ExtControl* page, uint32_t off, uint32_t len) noexcept {
+    UM_ASSERT((m->flags() & M_EXT) == 0 && m->len() == 0 && page->type == ExtType::page);
+    UM_ASSERT(len > 0 && len <= UINT16_MAX && off < page->size && len <= page->size - off);
+    if (room_is_cloned(m)) return EBUSY;
+    ext::attach(m, page, page->base + off, len);
+    m->set_len(len);
+    if (trace::on()) trace::record(trace::Kind::attach, page, m);
+    return 0;
+}
+
 bool m_extfree(Mbuf* m) noexcept {
     const bool own_room_is_seen = m->rte.priv_size == kPacketPrivate &&
                                   sync::load_of(m->rte.refcnt, sync::acquire) != 1;
@@ -170,7 +193,7 @@ bool m_writable(const Mbuf* m) noexcept {
     if (sync::load_of(m->shinfo.refcnt, sync::acquire) != 1) return false;  // a DPDK clone sees them
     if (m->ext_type != ExtType::cluster) {  // an unshared cluster's control is not loaded
         const ExtControl* control = ext_control(m);
-        if (control->read_only) return false;
+        if (control->read_only || control->type == ExtType::page) return false;
         // The group's members hold one rte count; a second one is the received header, still alive.
         if (control->type == ExtType::packet &&
             sync::load_of(static_cast<const Mbuf*>(control->arg)->rte.refcnt, sync::acquire) != 1)

@@ -50,7 +50,7 @@ struct alignas(64) ExtControl {
     std::byte* base;        // [I]
     rte_iova_t iova;        // [I] of base, or RTE_BAD_IOVA
     ext_free free;          // [I] foreign only
-    void* arg;              // [I] foreign: the owner's. packet: the Mbuf that is married to it
+    void* arg;              // [I] foreign: the owner's. packet: the Mbuf that is married to it. page: lib/page's
 };
 static_assert(sizeof(ExtControl) == 64);
 
@@ -75,6 +75,11 @@ inline constexpr size_t kPacketPrivate = kMbufPrivate + sizeof(ExtControl);
 // neither mbuf is changed. Not for m without M_EXT: such bytes are copied.
 [[nodiscard]] int ext_share(Mbuf* m, Mbuf* copy, uint32_t offset, uint32_t length) noexcept;
 
+// m_extpg - m, which has no storage and no data, shows [off, off + len) of `page`, of which this is
+// the first reference; len is 1 to 65,535 (DPDK's buf_len). More views of it are made by the verbs that
+// share. lib/page's way in; FreeBSD: mb_alloc_ext_pgs. 0, or EBUSY as below, and nothing is changed.
+[[nodiscard]] int m_extpg(Mbuf* m, ExtControl* page, uint32_t off, uint32_t len) noexcept;
+
 // m_extfree - m lets its storage go, and has its own room again: kMLen bytes, none of them used (a
 // received packet's header: its own cluster). False, and nothing is changed, when others still see
 // that cluster, or a clone made by DPDK still counts on m's record. FreeBSD: mb_free_ext; OpenBSD:
@@ -95,8 +100,9 @@ inline constexpr size_t kPacketPrivate = kMbufPrivate + sizeof(ExtControl);
 [[nodiscard]] int m_extadd(Mbuf* m, void* buf, uint32_t size, ext_free free, void* arg,
                            uint32_t flags) noexcept;
 
-// m_writable - may the owner of m write its bytes? False while any other mbuf can see them, or when
-// the storage is read-only. FreeBSD: M_WRITABLE. OpenBSD: !M_READONLY.
+// m_writable - may the owner of m write its bytes at mtod()? False while any other mbuf can see them,
+// when the storage is read-only, and of every page (m_changeable() in window.h). FreeBSD: M_WRITABLE.
+// OpenBSD: !M_READONLY.
 [[nodiscard]] bool m_writable(const Mbuf* m) noexcept;
 
 }  // namespace umbuf

@@ -15,25 +15,31 @@
 
 namespace umbuf::ext {
 
+// page_offset - where in its page a window lies: in the page itself, or in its alias.
+[[nodiscard]] uint64_t page_offset(const ExtControl* page, const std::byte* window) noexcept;
+// mark_page - M_EXTPG, and M_NOTREADY, as the page and the window are.
+void mark_page(Mbuf* m) noexcept;
+
 // attach - m shows [window, window + length) of the storage: by its own record, count 1.
 inline void attach(Mbuf* m, ExtControl* control, std::byte* window, uint32_t length) noexcept {
+    const bool page = control->type == ExtType::page;
+    const auto offset = __builtin_expect(page, 0) ? page_offset(control, window)
+                                                  : static_cast<uint64_t>(window - control->base);
     m->ext_type = control->type;
     m->ext_zone = control->zone;
     m->ctl.store(control, sync::relaxed);
     rte_mbuf_ext_refcnt_set(&m->shinfo, 1);
-    const rte_iova_t iova =
-        control->iova == RTE_BAD_IOVA
-            ? RTE_BAD_IOVA
-            : control->iova + static_cast<rte_iova_t>(window - control->base);
+    const rte_iova_t iova = control->iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : control->iova + offset;
     rte_pktmbuf_attach_extbuf(&m->rte, window, iova, static_cast<uint16_t>(length), &m->shinfo);
     m->m_flags |= M_EXT | (control->read_only ? uint32_t{M_RDONLY} : 0U);
+    if (__builtin_expect(page, 0)) mark_page(m);
 }
 // detach - a received packet's header has its own cluster again; nobody is called.
 void detach(Mbuf* m) noexcept;
 // go_home - the reverse of attach: the view has been given back already. A header of the mbuf zone
 // shows its own bytes again, none of them used (rte_pktmbuf_detach, for what is known of ours).
 inline void go_home(Mbuf* m) noexcept {
-    m->m_flags &= ~uint32_t{M_RDONLY | M_ZEROIZE};
+    m->m_flags &= ~uint32_t{M_RDONLY | M_ZEROIZE | M_EXTPG | M_NOTREADY};
     if (__builtin_expect(m->rte.priv_size != kMbufPrivate, 0)) {
         detach(m);
     } else {
@@ -60,7 +66,7 @@ void free_unshared(ExtControl* control, ExtType type, uint8_t zone, bool zero) n
 // unpin - one pin less on a header. True: it was the last, and the header is the caller's to return.
 [[nodiscard]] bool unpin(Mbuf* header) noexcept;
 
-void note_refused() noexcept;
+void note_refused(int error) noexcept;  // leaves it in rte_errno, too
 void note_given(uint32_t storages) noexcept;
 
 // HeaderLinks - a mbuf's view as 32 bits, for ref::List: headers are cache lines, within 256 GB of
@@ -188,7 +194,7 @@ class Ops {
             error = S::share(refs(control), view(m), view(copy), merge_table());
         }
         if (error != 0) {
-            note_refused();
+            note_refused(error);
             return error;
         }
         attach(copy, control, m->data() + offset, length);

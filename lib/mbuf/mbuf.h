@@ -49,8 +49,8 @@ enum MFlags : uint32_t {
     M_RDONLY = 0x00000008,  // the storage may not be written; a property of the storage
     M_BCAST = 0x00000010,
     M_MCAST = 0x00000020,
-    M_EXTPG = 0x00000100,     // unmapped pages
-    M_NOTREADY = 0x00000200,  // pages not filled yet
+    M_EXTPG = 0x00000100,     // unmapped: mtod() faults, the bytes are reached by windows (window.h)
+    M_NOTREADY = 0x00000200,  // was made before its page was filled; ask m_readable()
     M_ZEROIZE = 0x00000400,   // zero the storage when it is freed
 };
 
@@ -59,7 +59,7 @@ enum MFlags : uint32_t {
 enum MHow : int { M_NOWAIT = 1, M_WAITOK = 2 };
 // BSD's mbuf types that have a use outside a socket layer.
 enum MType : uint8_t { MT_FREE = 0, MT_DATA = 1, MT_HEADER = MT_DATA, MT_CONTROL = 14 };
-enum class ExtType : uint8_t { none, cluster, packet, foreign };
+enum class ExtType : uint8_t { none, cluster, packet, foreign, page };
 
 // Locks:  d the driver, while it has it   o the one owner of this mbuf   I immutable once attached
 //         a atomic   s the scheme says: it may be anybody's who holds the same storage

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <unordered_map>
 
+#include <rte_errno.h>
 #include <rte_mempool.h>
 
 #include "lib/mbuf/ext_ops.h"
@@ -80,7 +81,10 @@ void add_held_back(Sums& sums) {
 
 uintptr_t ext::HeaderLinks::base_ = 0;
 
-void ext::note_refused() noexcept { counters.refused.add_shared(1); }
+void ext::note_refused(int error) noexcept {
+    counters.refused.add_shared(1);
+    rte_errno = error;
+}
 
 void ext::note_given(uint32_t storages) noexcept {
     counters.held_storages.add_shared(storages);

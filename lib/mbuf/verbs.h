@@ -20,6 +20,9 @@
 // packet has at most 65,535 mbufs (nb_segs): m_prepend and m_copyback fail there, m_cat dies.
 // Foreign bytes (mbuf.h) are copied where ours would be shared; one foreign mbuf of more than 16 KB
 // is more than a cluster holds, and copying it fails.
+// Unmapped mbufs (window.h) are shared, split, linked and copied like others. Verbs that read bytes do so
+// through windows, those that make bytes contiguous refuse; docs/unmapped.md has the table.
+// A verb that fails leaves the reason in rte_errno: ENOBUFS, or what it refused (W3).
 // What is said under "fails" is proven by tests/unit/alloc_failure_test.cc, one allocation at a time.
 #pragma once
 #include <cstdint>
@@ -73,11 +76,14 @@ inline constexpr uint32_t M_COPYALL = 1000000000;  // BSD: "to the end"
 [[nodiscard]] Mbuf* m_copym(Mbuf* m, uint32_t off, uint32_t len, int how) noexcept;
 // m_copypacket - all of a packet, shared. Fails: null, m unchanged. FreeBSD, NetBSD, DragonFly.
 [[nodiscard]] Mbuf* m_copypacket(Mbuf* m, int how) noexcept;
-// m_copydata - copy [off, off+len) out to `to`. The range must be inside the chain. All BSDs.
-void m_copydata(const Mbuf* m, uint32_t off, uint32_t len, void* to) noexcept;
+// m_copydata - copy [off, off+len) out to `to`. The range must be inside the chain. 0; else nothing was
+// copied, because bytes cannot be read (window.h, W3), which nobody need ask for who sends no pages.
+// All BSDs, whose return nothing.
+int m_copydata(const Mbuf* m, uint32_t off, uint32_t len, void* to) noexcept;
 // m_copyback - write len bytes at off, extending the chain when it ends before. 0; EROFS: a byte of
 // the range is shared or read-only, and nothing was written; ENOBUFS: the part that could be had is
-// written, and pkt_len says how far (OpenBSD). m must be a packet.
+// written, and pkt_len says how far (OpenBSD); EOPNOTSUPP: a byte of the range is in an unmapped mbuf
+// (m_copyback_cow() writes those), and nothing was written. m must be a packet.
 [[nodiscard]] int m_copyback(Mbuf* m, uint32_t off, uint32_t len, const void* from, int how) noexcept;
 
 // ---- grow and shrink -----------------------------------------------------------------------------
@@ -87,8 +93,8 @@ void m_copydata(const Mbuf* m, uint32_t off, uint32_t len, void* to) noexcept;
 // m_adj - trim: n > 0 bytes from the front, n < 0 from the end. More than there is trims all. Never
 // touches a reference; emptied mbufs stay in the chain, as in BSD. All BSDs.
 void m_adj(Mbuf* m, int32_t n) noexcept;
-// m_cat - n's chain after m's. n is consumed: bytes move when they fit into writable tailroom, else
-// the mbufs are linked. If m is a packet, its pkt_len and nb_segs grow (BSD leaves that to you).
+// m_cat - n's chain after m's. n is consumed: bytes move when they fit into writable tailroom, else, and
+// if they are unmapped, the mbufs are linked. If m is a packet, its pkt_len and nb_segs grow (BSD leaves that to you).
 void m_cat(Mbuf* m, Mbuf* n) noexcept;
 // m_catpkt - m_cat of two packets. n's header and tags are freed. FreeBSD.
 void m_catpkt(Mbuf* m, Mbuf* n) noexcept;

@@ -6,6 +6,7 @@
 
 #include "lib/mbuf/ext.h"
 #include "lib/mbuf/tag.h"
+#include "lib/mbuf/window.h"
 #include "lib/mbuf/zone.h"
 
 namespace umbuf {
@@ -39,6 +40,7 @@ Fault check_storage(const Mbuf* m, uint32_t i) {  // V5
     const ExtControl* control = ext_control(m);
     if (control == nullptr) return at(i, "V5", "external storage without a control");
     const std::byte* buffer = static_cast<const std::byte*>(m->rte.buf_addr);
+    if (m->ext_type == ExtType::page) buffer = ghost::of(buffer);
     if (buffer < control->base || buffer + m->rte.buf_len > control->base + control->size)
         return at(i, "V5", "its window is outside the storage");
     return {};
@@ -48,6 +50,11 @@ Fault check_flags(const Mbuf* m, uint32_t i) {  // V6
     const bool external = (m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) != 0 || is_packet(m);
     if (m->foreign() || external == ((m->flags() & M_EXT) != 0)) return {};
     return at(i, "V6", external ? "external storage without M_EXT" : "M_EXT without external storage");
+}
+
+Fault check_page(const Mbuf* m, uint32_t i) {  // V9
+    if (m->foreign() || m_unmapped(m) == ((m->flags() & M_EXTPG) != 0)) return {};
+    return at(i, "V9", m_unmapped(m) ? "it lies in an unmapped page, without M_EXTPG" : "M_EXTPG, but it is mapped");
 }
 
 Fault check_alive(const Mbuf* m, uint32_t i) {  // V7
@@ -91,7 +98,7 @@ std::optional<std::string> m_sanity(const Mbuf* m) {
     uint64_t length = 0;
     for (const Mbuf* s = m; s != nullptr; s = s->next(), ++n) {
         if (n == kLongest) return at(n, "V3", "the chain does not end");
-        for (const auto check : {check_home, check_alive, check_bounds, check_storage, check_flags, check_tags})
+        for (const auto check : {check_home, check_alive, check_bounds, check_storage, check_flags, check_page, check_tags})
             if (Fault fault = check(s, n)) return fault;
         if (n > 0 && s->private_valid() && s->has_pkthdr())
             return at(n, "V4", "M_PKTHDR inside a chain");

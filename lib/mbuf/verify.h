@@ -12,6 +12,7 @@
 //   V6  the private flags agree with the rte_mbuf's: M_EXT if and only if external or packet zone.
 //   V7  no mbuf is marked MT_FREE: a verb freed it, and somebody still has it.
 //   V8  only the first mbuf of a packet has tags, each an element of the tag zone, and the list ends.
+//   V9  M_EXTPG if and only if the bytes lie in an unmapped page.
 #pragma once
 #include <optional>
 #include <string>

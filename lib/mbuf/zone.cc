@@ -146,12 +146,12 @@ Result<Zone*> make_mbuf_zone(uint32_t n, uint32_t cache, int socket) {
     return keep(ZoneKind::mbuf, 0, socket, kMLen, name, pool);
 }
 
-// A pool of the checked handler that leaves each element's control line alone: it stays as
-// init_cluster() made it while the element is at home. Null and rte_errno, as rte_mempool_create().
-rte_mempool* checked_raw_pool(const char* name, uint32_t n, uint32_t element, int socket) {
+// A pool of the checked handler that leaves the first `kept` bytes of each element alone: a control line
+// stays as init_cluster() made it while the element is at home. Null and rte_errno, as rte_mempool_create().
+rte_mempool* checked_raw_pool(const char* name, uint32_t n, uint32_t element, size_t kept, int socket) {
     rte_mempool* pool = rte_mempool_create_empty(name, n, element, 0, 0, socket, 0);
     if (pool == nullptr) return nullptr;
-    int error = rte_mempool_set_ops_byname(pool, kChecked, reinterpret_cast<void*>(sizeof(ExtControl)));
+    int error = rte_mempool_set_ops_byname(pool, kChecked, reinterpret_cast<void*>(kept));
     if (error == 0) error = std::min(0, rte_mempool_populate_default(pool));
     if (error == 0) return pool;
     rte_mempool_free(pool);
@@ -159,8 +159,9 @@ rte_mempool* checked_raw_pool(const char* name, uint32_t n, uint32_t element, in
     return nullptr;
 }
 
-rte_mempool* raw_pool(const char* name, uint32_t n, uint32_t element, uint32_t cache, int socket) {
-    if (checked()) return checked_raw_pool(name, n, element, socket);
+rte_mempool* raw_pool(const char* name, uint32_t n, uint32_t element, uint32_t cache, int socket,
+                      size_t kept = sizeof(ExtControl)) {
+    if (checked()) return checked_raw_pool(name, n, element, kept, socket);
     return rte_mempool_create(name, n, element, fitting_cache(cache, n), 0, nullptr, nullptr, nullptr,
                               nullptr, socket, 0);
 }
@@ -319,6 +320,21 @@ Result<Zone*> packet_zone(const std::string& name, uint32_t n, uint32_t data_roo
     return keep(ZoneKind::packet, 0, socket, data_room, name, pool);
 }
 
+Result<Zone*> page_zone(const std::string& name, uint32_t n, uint32_t element, uint32_t size, int socket,
+                        uint32_t cache) {
+    rte_mempool* pool = raw_pool(name.c_str(), n, element, cache, socket, element);
+    if (pool == nullptr) return no_pool(name, n, element, socket);
+    return keep(ZoneKind::page, 0, socket, size, name, pool);
+}
+
+void zone_close(Zone* zone) {
+    UM_ASSERT_MSG(zone->in_use() == 0, "zone %s is freed, but %u elements are in use", zone->name.c_str(),
+                  zone->in_use());
+    rte_mempool_free(zone->pool);
+    std::erase(g.list, zone);
+    std::erase_if(g.owned, [zone](const auto& each) { return each.get() == zone; });
+}
+
 const std::vector<Zone*>& zones() noexcept { return g.list; }
 
 std::vector<Unbalanced> zones_unbalanced(const std::vector<uint32_t>& expected) {
@@ -402,7 +418,7 @@ bool low(const Zone& zone) noexcept {
 
 void* get(Zone& zone) noexcept {
     if (fault_fires()) {
-        zone.denied.add_shared(1);
+        note_denied(zone);
         return nullptr;
     }
     if (refs_holding && low(zone)) refs_flush();
@@ -411,7 +427,7 @@ void* get(Zone& zone) noexcept {
         refs_flush();
         if (void* element = pool_get(zone.pool); element != nullptr) return element;
     }
-    zone.denied.add_shared(1);
+    note_denied(zone);
     return nullptr;
 }
 
@@ -423,7 +439,7 @@ Mbuf* get_header_slowly() noexcept {
         if (Mbuf* m = static_cast<Mbuf*>(element); parked(m)) return m;
         set_aside(static_cast<Mbuf*>(element));
     }
-    zone.denied.add_shared(1);
+    note_denied(zone);
     return nullptr;
 }
 
@@ -433,7 +449,10 @@ void set_aside(Mbuf* m) noexcept {
     push_set_aside(m);
 }
 
-void note_denied(Zone& zone) noexcept { zone.denied.add_shared(1); }
+void note_denied(Zone& zone) noexcept {
+    zone.denied.add_shared(1);
+    rte_errno = ENOBUFS;
+}
 
 bool armed_fault_fires() noexcept {
     int64_t left = zone::fault_in.load(sync::relaxed);

@@ -8,6 +8,7 @@
 //      proxy     a reference count                               schemes proxy and proxy+ only
 //      tag       MTag + kTagLen bytes                            m_tag_get (tag.h)
 //      packet    Mbuf + control line + headroom + data           what drivers receive into
+//      page      what lib/page knows of a page; not its bytes     unmapped storage
 //
 // All are rte_mempools, so drivers and DPDK tools know them; their names start with "um_". Only the
 // packet zones are for rte_pktmbuf_alloc() and rte_pktmbuf_clone(): a header of the mbuf zone is
@@ -30,7 +31,7 @@ inline constexpr uint32_t kClusterSizes[] = {2048, 4096, 9216, 16384};  // MCLBY
 inline constexpr uint32_t kMCLBytes = kClusterSizes[0];
 inline constexpr uint8_t kClusterZones = 4;
 
-enum class ZoneKind : uint8_t { mbuf, cluster, control, proxy, packet, tag };
+enum class ZoneKind : uint8_t { mbuf, cluster, control, proxy, packet, tag, page };
 
 struct Zone {
     ZoneKind kind;
@@ -66,6 +67,13 @@ struct ZoneConfig {
 // headroom. Control thread. The zone lives until mbfini(); n is DPDK's optimum at 2^k - 1.
 [[nodiscard]] Result<Zone*> packet_zone(const std::string& name, uint32_t n, uint32_t data_room,
                                         int socket, uint32_t cache);
+
+// page_zone - a pool of n page objects of `element` bytes each, which begin with an ExtControl and are
+// the caller's to fill before the first is taken. Control thread. `size`: bytes that one stands for.
+[[nodiscard]] Result<Zone*> page_zone(const std::string& name, uint32_t n, uint32_t element, uint32_t size,
+                                      int socket, uint32_t cache);
+// zone_close - free one zone before mbfini(): all its elements are home. Control thread.
+void zone_close(Zone* zone);
 
 // zones - all of them, in the order they were made, for reports and checks.
 [[nodiscard]] const std::vector<Zone*>& zones() noexcept;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// zone_get.h - taking elements out of zones: for lib/mbuf's own files only.
+// zone_get.h - taking elements out of zones: for the files of lib/mbuf and lib/page only.
 #pragma once
 #include "lib/mbuf/ext.h"
 #include "lib/mbuf/zone.h"
@@ -51,6 +51,7 @@ inline constinit sync::atomic<int64_t> fault_in{0};  // allocations until it fir
 [[nodiscard]] inline bool fault_fires() noexcept {
     return __builtin_expect(fault_in.load(sync::relaxed) != 0, 0) && armed_fault_fires();
 }
+// note_denied - count it, and say ENOBUFS in rte_errno.
 void note_denied(Zone& zone) noexcept;
 
 // get - one element, or null and counted as denied.

@@ -2,7 +2,28 @@
 // chain.cc - the moves that several verbs are made of.
 #include "lib/mbuf/verbs/chain.h"
 
+#include <cerrno>
+
 namespace umbuf::chain {
+
+int look_for_unreachable(const Mbuf* m, uint32_t off, uint32_t len) noexcept {
+    for (m = seek(m, off); m != nullptr && len > 0; m = m->next(), off = 0) {
+        const uint32_t n = std::min(len, m->len() - off);
+        if (n == 0) continue;
+        if (const int error = m_readable(m); error != 0) return refused(error);
+        len -= n;
+    }
+    return 0;
+}
+
+int look_for_unmapped(const Mbuf* m, uint32_t off, uint32_t len) noexcept {
+    for (m = seek(m, off); m != nullptr && len > 0; m = m->next(), off = 0) {
+        const uint32_t n = std::min(len, m->len() - off);
+        if (n > 0 && m_unmapped(m)) return refused(EOPNOTSUPP);
+        len -= n;
+    }
+    return 0;
+}
 
 uint32_t count(const Mbuf* m) noexcept {
     uint32_t n = 0;
@@ -32,6 +53,7 @@ Mbuf* rest_of(Mbuf* m, uint32_t at, uint32_t flags, int how) noexcept {
     Mbuf* rest = (flags & M_PKTHDR) != 0 ? m_gethdr(how, m->type()) : m_get(how, m->type());
     if (rest == nullptr || n == 0) return rest;
     const bool shares = !m->foreign() && (m->flags() & M_EXT) != 0;
+    if (!shares && reachable(m, at, n) != 0) return free_and_fail(rest);
     if (shares ? ext_share(m, rest, at, n) != 0 : n > kMLen && m_clget(rest, how, n) != 0)
         return free_and_fail(rest);
     inherit_zeroize(rest, m);
@@ -49,6 +71,7 @@ void cut(Mbuf* m, uint32_t at) noexcept {
 }
 
 Mbuf* deep(const Mbuf* m, uint32_t off, uint32_t len, uint32_t most, int how) noexcept {
+    if (reachable(m, off, len) != 0) return nullptr;
     Mbuf* const top = room(len, most, how);
     Mbuf* to = top;
     m = seek(m, off);
@@ -76,7 +99,8 @@ void write(Mbuf* m, uint32_t off, uint32_t len, const void* from) noexcept {
     const std::byte* in = static_cast<const std::byte*>(from);
     for (m = seek(m, off); len > 0; m = m->next(), off = 0) {
         const uint32_t n = std::min(len, m->len() - off);
-        std::memcpy(m->data() + off, in, n);
+        const WriteWindow out(m, off, n);
+        std::memcpy(out.bytes(), in, n);
         in += n;
         len -= n;
     }

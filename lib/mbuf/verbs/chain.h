@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "lib/mbuf/verbs.h"
+#include "lib/mbuf/window.h"
 
 namespace umbuf::chain {
 
@@ -53,11 +54,12 @@ inline void inherit_zeroize(Mbuf* to, const Mbuf* from) noexcept {
     if (__builtin_expect((from->flags() & M_ZEROIZE) != 0, 0)) to->set_flags(M_ZEROIZE);
 }
 
-// put - n bytes of from's, from `off` on, behind to's own; there is tailroom.
+// put - n bytes of from's, from `off` on, behind to's own; there is tailroom, and from is readable.
 inline void put(Mbuf* to, const Mbuf* from, uint32_t off, uint32_t n) noexcept {
     if (n == 0) return;
     inherit_zeroize(to, from);
-    std::memcpy(to->data() + to->len(), from->data() + off, n);
+    const ReadWindow in(from, off, n);
+    std::memcpy(to->data() + to->len(), in.bytes(), n);
     to->set_len(to->len() + n);
 }
 
@@ -65,6 +67,17 @@ inline void put(Mbuf* to, const Mbuf* from, uint32_t off, uint32_t n) noexcept {
 inline void drop_front(Mbuf* m, uint32_t n) noexcept {
     m->rte.data_off = static_cast<uint16_t>(m->rte.data_off + n);
     m->set_len(m->len() - n);
+}
+
+// reachable - can all bytes of [off, off + len) be read, by windows if need be? A refusal if not (W3).
+[[nodiscard]] int look_for_unreachable(const Mbuf* m, uint32_t off, uint32_t len) noexcept;
+[[nodiscard]] inline int reachable(const Mbuf* m, uint32_t off = 0, uint32_t len = M_COPYALL) noexcept {
+    return __builtin_expect(ghost::size == 0, 1) ? 0 : look_for_unreachable(m, off, len);
+}
+// mapped - the same for a verb that does not go into unmapped mbufs.
+[[nodiscard]] int look_for_unmapped(const Mbuf* m, uint32_t off, uint32_t len) noexcept;
+[[nodiscard]] inline int mapped(const Mbuf* m, uint32_t off, uint32_t len) noexcept {
+    return __builtin_expect(ghost::size == 0, 1) ? 0 : look_for_unmapped(m, off, len);
 }
 
 // gather - move n bytes from the front of the chain at `from` to the end of m's own; mbufs that
@@ -82,7 +95,7 @@ void cut(Mbuf* m, uint32_t at) noexcept;
 // inside the chain. Null: no memory, nothing kept.
 [[nodiscard]] Mbuf* deep(const Mbuf* m, uint32_t off, uint32_t len, uint32_t most, int how) noexcept;
 
-// write - len bytes over the chain's own from `off` on. The range is inside it, and writable.
+// write - len bytes over the chain's own from `off` on. The range is inside it, and changeable.
 void write(Mbuf* m, uint32_t off, uint32_t len, const void* from) noexcept;
 
 }  // namespace umbuf::chain

@@ -48,8 +48,8 @@ bool open_gap(Mbuf* m, uint32_t at, uint32_t hlen) noexcept {
 
 bool m_ensure_contig(Mbuf** mp, uint32_t len, int how) noexcept {
     Mbuf* m = *mp;
-    if (m->len() >= len) return true;
-    if (m_length(m) < len || len > chain::kBiggest) return false;
+    if (m->len() >= len) return chain::mapped(m, 0, len) == 0;
+    if (m_length(m) < len || len > chain::kBiggest || chain::mapped(m, 0, len) != 0) return false;
     if (m_trailingspace(m) >= len - m->len()) {
         m->set_next(chain::gather(m, m->next(), len - m->len()));
         if (m->has_pkthdr()) header::recount(m);
@@ -67,7 +67,7 @@ Mbuf* m_pullup(Mbuf* m, uint32_t len, int how) noexcept {
 }
 
 Mbuf* m_copyup(Mbuf* m, uint32_t len, uint32_t dstoff, int how) noexcept {
-    if (len > chain::kBiggest || dstoff > chain::kBiggest - len || m_length(m) < len)
+    if (len > chain::kBiggest || dstoff > chain::kBiggest - len || m_length(m) < len || chain::mapped(m, 0, len) != 0)
         return chain::free_and_fail(m);
     Mbuf* first = move_front(m, len, dstoff, how);
     return first != nullptr ? first : chain::free_and_fail(m);
@@ -78,7 +78,8 @@ Mbuf* m_pulldown(Mbuf* m, uint32_t off, uint32_t len, uint32_t* offp, int how) n
     Mbuf* n = m;
     uint32_t at = off;
     for (; n != nullptr && at >= n->len(); before = n, n = n->next()) at -= n->len();
-    if (n == nullptr || len > chain::kBiggest || m_length(n) - at < len || !room_for_segments(m, 2))
+    if (n == nullptr || len > chain::kBiggest || m_length(n) - at < len || !room_for_segments(m, 2) ||
+        chain::mapped(n, at, len) != 0)
         return chain::free_and_fail(m);
     const bool packet = m->has_pkthdr();
     const uint32_t here = n->len() - at;
@@ -121,7 +122,7 @@ Mbuf* m_makespace(Mbuf* m0, uint32_t skip, uint32_t hlen, uint32_t* off, int how
     uint32_t at = skip;
     for (; m != nullptr && at > m->len(); m = m->next()) at -= m->len();
     if (m == nullptr || hlen > chain::kBiggest || !room_for_segments(m0, 2)) return nullptr;
-    if (open_gap(m, at, hlen)) {
+    if (!m_unmapped(m) && open_gap(m, at, hlen)) {
         m0->rte.pkt_len += hlen;
         *off = at;
         return m;

@@ -3,7 +3,9 @@
 //
 // They consume their chain when they fail, unless they say otherwise: the caller has a pointer to the
 // result, or nothing to free. Bytes that move go into private storage; what other mbufs see is not
-// touched. 16k in one piece is the most there is. Thread: the chain's owner.
+// touched. 16k in one piece is the most there is. Bytes in unmapped mbufs are refused (EOPNOTSUPP in
+// rte_errno): contiguous means at mtod(), and who wants pages there says so by mb_unmapped_to_ext()
+// (lib/page/extpg.h). Thread: the chain's owner.
 #pragma once
 #include <cstdint>
 

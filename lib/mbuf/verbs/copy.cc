@@ -21,7 +21,8 @@ Mbuf* copy_segment(Mbuf* m, uint32_t off, uint32_t n, int how) noexcept {
     if (!m->foreign() && (m->flags() & M_EXT) != 0) {
         error = ext_share(m, copy, off, n);
     } else {
-        if (n > kMLen) error = m_clget(copy, how, n);
+        error = chain::reachable(m, off, n);
+        if (error == 0 && n > kMLen) error = m_clget(copy, how, n);
         if (error == 0) chain::put(copy, m, off, n);
     }
     if (error != 0) {
@@ -54,14 +55,15 @@ Mbuf* share_whole(Mbuf* m) noexcept {
     return copy;
 }
 
-// May all existing bytes of [off, off + len) be written?
-bool range_writable(const Mbuf* m, uint32_t off, uint32_t len) noexcept {
+// May all existing bytes of [off, off + len) be written where they are? A refusal if not.
+int range_writable(const Mbuf* m, uint32_t off, uint32_t len) noexcept {
     for (m = chain::seek(m, off); m != nullptr && len > 0; m = m->next()) {
-        if (m->len() > off && !m_writable(m)) return false;
+        if (m->len() > off && m_unmapped(m)) return refused(EOPNOTSUPP);
+        if (m->len() > off && !m_writable(m)) return refused(EROFS);
         len -= std::min(len, m->len() - off);
         off = 0;
     }
-    return true;
+    return 0;
 }
 
 // Grow the chain to `want` bytes of zeroes at its end. Returns the length reached.
@@ -121,23 +123,23 @@ Mbuf* m_copypacket(Mbuf* m, int how) noexcept {
     return m_copym(m, 0, M_COPYALL, how);
 }
 
-void m_copydata(const Mbuf* m, uint32_t off, uint32_t len, void* to) noexcept {
+int m_copydata(const Mbuf* m, uint32_t off, uint32_t len, void* to) noexcept {
+    if (const int error = chain::reachable(m, off, len); error != 0) return error;
     std::byte* out = static_cast<std::byte*>(to);
     for (m = chain::seek(m, off); len > 0; m = m->next(), off = 0) {
         UM_ASSERT_MSG(m != nullptr, "m_copydata: the range ends beyond the chain");
         const uint32_t n = std::min(len, m->len() - off);
-        std::memcpy(out, m->data() + off, n);
+        const ReadWindow in(m, off, n);
+        std::memcpy(out, in.bytes(), n);
         out += n;
         len -= n;
     }
+    return 0;
 }
 
 int m_copyback(Mbuf* m, uint32_t off, uint32_t len, const void* from, int how) noexcept {
     UM_ASSERT(m->has_pkthdr());
-    if (!range_writable(m, off, len)) {
-        zone::note_refused_write();
-        return EROFS;
-    }
+    if (const int error = range_writable(m, off, len); error != 0) return error;
     const uint32_t want = off + len;
     if (m->pkt_len() < want) m->rte.pkt_len = extend(m, m->pkt_len(), want, how);
     const uint32_t reached = std::min(want, m->pkt_len());

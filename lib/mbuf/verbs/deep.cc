@@ -2,7 +2,9 @@
 // deep.cc - private copies.
 #include "lib/mbuf/verbs/deep.h"
 
-#include <cerrno>
+#include <utility>
+
+#include <rte_errno.h>
 
 #include "lib/mbuf/header.h"
 #include "lib/mbuf/verbs/chain.h"
@@ -32,31 +34,102 @@ Mbuf* replace(Mbuf** head, Mbuf* before, Mbuf* s, Mbuf* copy) noexcept {
     return end;
 }
 
-// Make [from, to) of s private: s keeps what is before, a view of s what is behind. False: no memory,
-// nothing is changed. `head` and `before` as in replace(). *end becomes the last private mbuf.
-bool privatize(Mbuf** head, Mbuf* before, Mbuf* s, uint32_t from, uint32_t to, int how,
-               Mbuf** end) noexcept {
-    const bool more = to < s->len();
-    Mbuf* copy = chain::deep(s, from, to - from, chain::kBiggest, how);
-    if (copy == nullptr) return false;
-    if (more) {
-        Mbuf* rest = chain::rest_of(s, to, 0, how);
-        if (rest == nullptr) {
-            m_freem(copy);
-            return false;
+// Plan - what make_private() has to do, with everything in hand that can fail to be had.
+struct Plan {
+    // Copies of what must be private, one behind the other. The first mbuf of each says by its nextpkt
+    // in whose place it comes: fresh mbufs have none.
+    Mbuf* copies = nullptr;
+    // A view of the last source behind the range, or null: the range ends with it.
+    Mbuf* rest = nullptr;
+
+    void drop() noexcept {
+        m_freem(copies);
+        m_freem(rest);
+    }
+    // next_for - the copy that takes the place of s, cut off the list; null: s stays.
+    [[nodiscard]] Mbuf* next_for(const Mbuf* s) noexcept {
+        Mbuf* const copy = copies;
+        if (copy == nullptr || copy->nextpkt != s) return nullptr;
+        copy->nextpkt = nullptr;
+        Mbuf* end = copy;
+        while (end->next() != nullptr && end->next()->nextpkt == nullptr) end = end->next();
+        copies = end->next();
+        end->set_next(nullptr);
+        return copy;
+    }
+};
+
+// plan - nothing in the chain changes. 0, or an errno and nothing is kept. Who is alone by now stays
+// alone: only its owner shares an mbuf.
+int plan(Plan& p, Mbuf* m, uint32_t off, uint32_t len, int how) noexcept {
+    Mbuf* last = nullptr;
+    for (Mbuf* s = chain::seek(m, off); s != nullptr && len > 0; s = s->next(), off = 0) {
+        const uint32_t n = std::min(len, s->len() - off);
+        len -= n;
+        if (n == 0 || m_changeable(s)) continue;
+        Mbuf* copy = chain::deep(s, off, n, chain::kBiggest, how);
+        if (copy != nullptr && off + n < s->len()) {
+            p.rest = chain::rest_of(s, off + n, 0, how);
+            if (p.rest == nullptr) copy = chain::free_and_fail(copy);
         }
-        rest->set_next(s->next());
-        s->set_next(rest);
+        if (copy == nullptr) {
+            p.drop();
+            return rte_errno;
+        }
+        copy->nextpkt = s;
+        (last == nullptr ? p.copies = copy : (last->set_next(copy), copy));
+        last = chain::last(copy);
     }
-    if (from == 0) {
-        *end = replace(head, before, s, copy);
-        return true;
+    return 0;
+}
+
+// carry_out - cannot fail. s keeps what is before the range; the copy comes behind, then the rest.
+void carry_out(Plan& p, Mbuf** mp, uint32_t off) noexcept {
+    Mbuf* before = nullptr;  // the mbuf before s
+    for (Mbuf* s = *mp; s != nullptr && p.copies != nullptr; s = before->next()) {
+        const uint32_t from = std::min(off, s->len());
+        off -= from;
+        Mbuf* copy = p.next_for(s);
+        if (copy == nullptr) {
+            before = s;
+            continue;
+        }
+        if (p.copies == nullptr && p.rest != nullptr) {
+            p.rest->set_next(s->next());
+            s->set_next(std::exchange(p.rest, nullptr));
+        }
+        if (from == 0) {
+            before = replace(mp, before, s, copy);
+        } else {
+            chain::cut(s, from);
+            before = chain::last(copy);
+            before->set_next(s->next());
+            s->set_next(copy);
+        }
     }
-    chain::cut(s, from);
-    *end = chain::last(copy);
-    (*end)->set_next(s->next());
-    s->set_next(copy);
-    return true;
+}
+
+// make_private - [off, off + len) becomes changeable. 0, or an errno and the chain is as it was.
+int make_private(Mbuf** mp, uint32_t off, uint32_t len, int how) noexcept {
+    Plan p;
+    if (const int error = plan(p, *mp, off, len, how); error != 0) return error;
+    const bool packet = (*mp)->has_pkthdr();
+    carry_out(p, mp, off);
+    if (packet) header::recount(*mp);
+    return 0;
+}
+
+// fold - bytes that fit behind those before them move there.
+void fold(Mbuf* m) noexcept {
+    while (m->next() != nullptr) {
+        Mbuf* next = m->next();
+        if (m_unmapped(next) || m_trailingspace(m) < next->len()) {
+            m = next;
+            continue;
+        }
+        chain::put(m, next, 0, next->len());
+        m->set_next(m_free(next));
+    }
 }
 
 }  // namespace
@@ -79,7 +152,7 @@ Mbuf* m_dup(const Mbuf* m, uint32_t off, uint32_t len, int how) noexcept {
 Mbuf* m_dup_pkt(const Mbuf* m, uint32_t adj, int how) noexcept {
     UM_ASSERT(m->has_pkthdr());
     const uint32_t len = m_length(m);
-    if (len > chain::kBiggest || adj > chain::kBiggest - len) return nullptr;
+    if (len > chain::kBiggest || adj > chain::kBiggest - len || chain::reachable(m) != 0) return nullptr;
     Mbuf* copy = chain::room(adj + len, chain::kBiggest, how);
     if (copy == nullptr) return nullptr;
     copy->rte.data_off = static_cast<uint16_t>(adj);
@@ -87,47 +160,19 @@ Mbuf* m_dup_pkt(const Mbuf* m, uint32_t adj, int how) noexcept {
     return with_header(copy, m, how);
 }
 
+int m_unshare(Mbuf** mp, int how) noexcept {
+    if (const int error = make_private(mp, 0, M_COPYALL, how); error != 0) return error;
+    fold(*mp);
+    if ((*mp)->has_pkthdr()) header::recount(*mp);
+    return 0;
+}
+
 Mbuf* m_unshare(Mbuf* m, int how) noexcept {
-    const bool packet = m->has_pkthdr();
-    Mbuf* before = nullptr;
-    for (Mbuf* s = m; s != nullptr; s = before->next()) {
-        if (!m_writable(s)) {
-            Mbuf* copy = chain::deep(s, 0, s->len(), chain::kBiggest, how);
-            if (copy == nullptr) return chain::free_and_fail(m);
-            before = replace(&m, before, s, copy);
-        } else if (before != nullptr && chain::tailroom(before) >= s->len()) {
-            chain::put(before, s, 0, s->len());
-            before->set_next(m_free(s));
-        } else {
-            before = s;
-        }
-    }
-    if (packet) header::recount(m);
-    return m;
+    return m_unshare(&m, how) == 0 ? m : chain::free_and_fail(m);
 }
 
 int m_makewritable(Mbuf** mp, uint32_t off, uint32_t len, int how) noexcept {
-    const bool packet = (*mp)->has_pkthdr();
-    int error = 0;
-    Mbuf* before = nullptr;
-    for (Mbuf* s = *mp; s != nullptr && len > 0; s = before->next()) {
-        if (off >= s->len()) {
-            off -= s->len();
-            before = s;
-            continue;
-        }
-        const uint32_t n = std::min(len, s->len() - off);
-        Mbuf* end = s;
-        if (!m_writable(s) && !privatize(mp, before, s, off, off + n, how, &end)) {
-            error = ENOBUFS;
-            break;
-        }
-        before = end;
-        len -= n;
-        off = 0;
-    }
-    if (packet) header::recount(*mp);
-    return error;
+    return make_private(mp, off, len, how);
 }
 
 Mbuf* m_copyback_cow(Mbuf* m, uint32_t off, uint32_t len, const void* from, int how) noexcept {

@@ -2,7 +2,10 @@
 // deep.h - the verbs that make private, writable copies of bytes: all of them, or those that need it.
 //
 // m_copym shares; these do not. What they return, or say they made writable, no other mbuf sees:
-// m_writable() is true of it. The storage of new mbufs is clusters of ours. Thread: the chain's owner.
+// m_changeable() is true of it. The storage of new mbufs is clusters of ours; an unmapped anonymous page
+// that nobody else sees stays where it is, and is written by a WriteWindow (window.h). Bytes that are to
+// be copied and cannot be read (not there yet, or a device's) are a failure that says so in rte_errno:
+// EBUSY, EIO, EOPNOTSUPP, where want of memory is ENOBUFS. Thread: the chain's owner.
 // A packet that would get more than 65,535 mbufs (nb_segs) is a broken invariant, as in m_cat.
 #pragma once
 #include <cstdint>
@@ -27,10 +30,13 @@ namespace umbuf {
 // bytes fit behind those before them are folded. Returns the chain, which may begin with another mbuf.
 // Fails: null and m is freed. FreeBSD, DragonFly.
 [[nodiscard]] Mbuf* m_unshare(Mbuf* m, int how) noexcept;
+// m_unshare - the same on *mp, which may become another mbuf. 0; ENOBUFS, EBUSY, EIO, EOPNOTSUPP: the
+// chain is as it was, mbuf for mbuf, and still the caller's.
+[[nodiscard]] int m_unshare(Mbuf** mp, int how) noexcept;
 // m_makewritable - make [off, off+len) of the chain at *mp writable; len M_COPYALL, or any that is too
 // long, means to the end. Only the part of an mbuf that is in the range is copied, the others stay
-// shared. 0; ENOBUFS: the chain is whole and has all its bytes, and part of the range may be private
-// already. *mp may have moved in either case. NetBSD.
+// shared. 0, and *mp may have moved; ENOBUFS, EBUSY, EIO, EOPNOTSUPP: the chain is as it was, where
+// NetBSD's may have become private in part. NetBSD.
 [[nodiscard]] int m_makewritable(Mbuf** mp, uint32_t off, uint32_t len, int how) noexcept;
 // m_copyback_cow - write len bytes at off, copying what is not ours alone first. Never makes the chain
 // longer: the range must be inside it. Returns the chain, which may begin with another mbuf. Fails:

@@ -70,7 +70,7 @@ void m_adj(Mbuf* m, int32_t n) noexcept {
 void m_cat(Mbuf* m, Mbuf* n) noexcept {
     Mbuf* const head = m;
     while (m->next() != nullptr) m = m->next();
-    while (n != nullptr && m_trailingspace(m) >= n->len()) {
+    while (n != nullptr && !m_unmapped(n) && m_trailingspace(m) >= n->len()) {
         chain::put(m, n, 0, n->len());
         n = m_free(n);
     }

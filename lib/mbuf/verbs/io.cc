@@ -88,9 +88,12 @@ Mbuf* m_uiotombuf(Uio* uio, int how, uint32_t len, uint32_t align, uint32_t flag
 
 int m_mbuftouio(Uio* uio, const Mbuf* m, uint32_t len) noexcept {
     size_t left = len == 0 ? uio->uio_resid : std::min<size_t>(len, uio->uio_resid);
+    const auto wanted = static_cast<uint32_t>(std::min<size_t>(left, M_COPYALL));
+    if (const int error = chain::reachable(m, 0, wanted); error != 0) return error;
     for (; m != nullptr && left > 0; m = m->next()) {
-        const size_t n = std::min<size_t>(left, m->len());
-        uiomove(m->data(), n, uio, true);
+        const uint32_t n = static_cast<uint32_t>(std::min<size_t>(left, m->len()));
+        const ReadWindow in(m, 0, n);
+        uiomove(const_cast<std::byte*>(in.bytes()), n, uio, true);
         left -= n;
     }
     return 0;

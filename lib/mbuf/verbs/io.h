@@ -32,7 +32,7 @@ struct Uio {
 // DragonFly.
 [[nodiscard]] Mbuf* m_uiotombuf(Uio* uio, int how, uint32_t len, uint32_t align, uint32_t flags) noexcept;
 // m_mbuftouio - move len of m's bytes to uio, 0: as many as there are; never more than uio takes. m is
-// unchanged. 0: it cannot fail, there is no user memory to fault on. FreeBSD.
+// unchanged. 0; else bytes cannot be read (window.h, W3), and uio is as it was. FreeBSD.
 int m_mbuftouio(Uio* uio, const Mbuf* m, uint32_t len) noexcept;
 
 }  // namespace umbuf

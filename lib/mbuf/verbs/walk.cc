@@ -29,11 +29,13 @@ Mbuf* m_getptr(Mbuf* m, uint32_t loc, uint32_t* off) noexcept {
 }
 
 int m_apply(Mbuf* m, uint32_t off, uint32_t len, apply_fn f, void* arg) noexcept {
+    if (const int error = chain::reachable(m, off, len); error != 0) return error;
     for (m = chain::seek(m, off); len > 0; m = m->next(), off = 0) {
         UM_ASSERT_MSG(m != nullptr, "m_apply: the range ends beyond the chain");
         const uint32_t n = std::min(len, m->len() - off);
         if (n == 0) continue;
-        if (const int said = f(arg, m->data() + off, n); said != 0) return said;
+        const ReadWindow piece(m, off, n);
+        if (const int said = f(arg, const_cast<std::byte*>(piece.bytes()), n); said != 0) return said;
         len -= n;
     }
     return 0;

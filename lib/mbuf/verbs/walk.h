@@ -17,7 +17,8 @@ namespace umbuf {
 // the last mbuf, behind its data. Null: beyond. OpenBSD, FreeBSD, NetBSD.
 [[nodiscard]] Mbuf* m_getptr(Mbuf* m, uint32_t loc, uint32_t* off) noexcept;
 // m_apply - call f on each piece of [off, off+len), until it says something else than 0. Returns
-// that. The range must be inside the chain. All BSDs.
+// that; or EBUSY, EIO, EOPNOTSUPP (window.h), and f was not called. Pieces of pages are windows: to be
+// read, and gone when f returns. The range must be inside the chain. All BSDs.
 using apply_fn = int (*)(void* arg, void* data, unsigned len);
 int m_apply(Mbuf* m, uint32_t off, uint32_t len, apply_fn f, void* arg) noexcept;
 

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// window.cc - windows, opened; refusals, counted.
+#include "lib/mbuf/window.h"
+
+#include <cerrno>
+#include <iterator>
+
+#include <rte_errno.h>
+
+#include "lib/mbuf/refs.h"
+#include "lib/mbuf/zone_get.h"
+
+namespace umbuf {
+namespace {
+
+struct Counters {
+    sync::Counter not_ready, failed, impossible;
+    sync::Counter bytes[static_cast<size_t>(CopiedFor::count)];
+    sync::Counter times[static_cast<size_t>(CopiedFor::count)];
+};
+Counters g;
+
+bool is_page(const Mbuf* m) noexcept { return m->private_valid() && m->ext_type == ExtType::page; }
+
+}  // namespace
+
+const char* name_of(CopiedFor why) noexcept {
+    static constexpr const char* kNames[] = {"verb", "ext-pgs-off", "nic", "capture"};
+    static_assert(std::size(kNames) == static_cast<size_t>(CopiedFor::count));
+    return kNames[static_cast<size_t>(why)];
+}
+
+void ReadWindow::open(CopiedFor why) noexcept {
+    bytes_ = page_ops->open(bytes_, len_);
+    g.bytes[static_cast<size_t>(why)].add_shared(len_);
+    g.times[static_cast<size_t>(why)].add_shared(1);
+}
+
+bool m_changeable(const Mbuf* m) noexcept {
+    if (!is_page(m)) return !m_unmapped(m) && m_writable(m);
+    if (m->foreign() || !page_ops->anonymous(ext_control(m))) return false;
+    if (page_ops->readable(ghost::of(m->data())) != 0) return false;
+    if (sync::load_of(m->rte.refcnt, sync::acquire) != 1) return false;
+    if (sync::load_of(m->shinfo.refcnt, sync::acquire) != 1) return false;  // a DPDK clone sees them
+    return refs_in_use().exclusive(const_cast<Mbuf*>(m));
+}
+
+int refused(int error) noexcept {
+    switch (error) {
+    case EBUSY: g.not_ready.add_shared(1); break;
+    case EIO: g.failed.add_shared(1); break;
+    case EROFS: zone::note_refused_write(); break;
+    default: g.impossible.add_shared(1); break;
+    }
+    rte_errno = error;
+    return error;
+}
+
+WindowCounters window_counters() noexcept {
+    WindowCounters c{g.not_ready.read(), g.failed.read(), g.impossible.read(), {}, {}};
+    for (size_t i = 0; i < static_cast<size_t>(CopiedFor::count); ++i) {
+        c.copied_bytes[i] = g.bytes[i].read();
+        c.copied_times[i] = g.times[i].read();
+    }
+    return c;
+}
+
+}  // namespace umbuf
