@@ -50,9 +50,10 @@ int main(int argc, char** argv) {
         return 0;
     }
     std::string prefix = "--file-prefix=um_unit_" + std::to_string(getpid());
-    std::vector<std::string> text = {argv[0],      "--no-huge", "-m",          "768",   "--no-pci",
-                                     "--no-telemetry", "--no-shconf", "--log-level=error",
+    std::vector<std::string> text = {argv[0], "--no-pci", "--no-telemetry", "--no-shconf", "--log-level=error",
                                      lcores(), prefix};
+    const char* memory = std::getenv("UM_MEMORY");  // for instance "--in-memory" where there are hugepages
+    add_words(text, memory != nullptr ? memory : "--no-huge -m 768");
     add_words(text, UM_EAL);
     add_words(text, std::getenv("UM_EAL"));
     std::vector<char*> args;
@@ -65,6 +66,9 @@ int main(int argc, char** argv) {
     // From DPDK 24.11 on, a port that outlives EAL is a port in unmapped memory.
     std::atexit([] { rte_eal_cleanup(); });
     umbuf::ZoneConfig config;
+#ifdef UM_MBUFS  // a binary that holds more of them at once
+    config.mbufs = UM_MBUFS;
+#endif
     if (const char* refs = std::getenv("UM_REFCNT"); refs != nullptr) config.refs = refs;
     const umbuf::Status zones = umbuf::mbinit(config, {0});
     if (!zones) {
