@@ -146,9 +146,8 @@ Status open_into(Arena& a, int socket) {
     a.by_frame.assign(a.backing.bytes() / kFrame, nullptr);
     for (size_t c = 0; c < kPageClasses; ++c)
         if (Status s = make_pages(a, c, socket); !s) return s;
-    if (Status s = fault_reporter_install(); !s) return s;
     const int error = a.backing.protect(PROT_NONE);
-    if (error == 0) return {};
+    if (error == 0) return fault_reporter_install();
     return Error{error, std::string("pages cannot be taken away from the CPU: ") + std::strerror(error)};
 }
 
@@ -199,31 +198,16 @@ Result<FillWindow> FillWindow::open() {
     Result<page::Space> space = page::Space::reserve(cache.bytes, page::arena->backing.grain());
     if (!space) return space.error();
     FillWindow w;
-    auto* kept = new page::Space(std::move(space).value());
-    w.space_ = kept;
-    w.base_ = kept->base();
-    w.bytes_ = cache.bytes;
-    const int error = page::arena->backing.map(cache.off, cache.bytes, w.base_, PROT_READ | PROT_WRITE);
+    w.space_ = std::move(space).value();
+    const int error = page::arena->backing.map(cache.off, cache.bytes, w.base(), PROT_READ | PROT_WRITE);
     if (error != 0)
         return Error{error, std::string("pages cannot be mapped to be filled: ") + std::strerror(error)};
     return w;
 }
 
-FillWindow::~FillWindow() { delete static_cast<page::Space*>(space_); }
-
-FillWindow::FillWindow(FillWindow&& from) noexcept
-    : base_(std::exchange(from.base_, nullptr)), bytes_(std::exchange(from.bytes_, 0)), space_(std::exchange(from.space_, nullptr)) {}
-
-FillWindow& FillWindow::operator=(FillWindow&& from) noexcept {
-    std::swap(base_, from.base_);
-    std::swap(bytes_, from.bytes_);
-    std::swap(space_, from.space_);
-    return *this;
-}
-
 std::byte* FillWindow::at(const Page* page) const noexcept {
     const size_t first = page::arena->classes[static_cast<size_t>(PageClass::cache)].off;
-    return base_ + (page::arena->offset_of(page->ctl.base) - first);
+    return base() + (page::arena->offset_of(page->ctl.base) - first);
 }
 
 // ---- StrictWindows

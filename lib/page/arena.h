@@ -20,6 +20,7 @@
 
 #include "lib/base/result.h"
 #include "lib/mbuf/zone.h"
+#include "lib/page/backing.h"
 #include "lib/page/page.h"
 
 namespace umbuf {
@@ -55,18 +56,13 @@ class FillWindow {
   public:
     FillWindow() = default;
     static Result<FillWindow> open();
-    ~FillWindow();
-    FillWindow(FillWindow&& from) noexcept;
-    FillWindow& operator=(FillWindow&& from) noexcept;
-    [[nodiscard]] std::byte* base() const noexcept { return base_; }
-    [[nodiscard]] size_t bytes() const noexcept { return bytes_; }
+    [[nodiscard]] std::byte* base() const noexcept { return space_.base(); }
+    [[nodiscard]] size_t bytes() const noexcept { return space_.bytes(); }
     // at - where the page's first byte is in this window.
     [[nodiscard]] std::byte* at(const Page* page) const noexcept;
 
   private:
-    std::byte* base_ = nullptr;
-    size_t bytes_ = 0;
-    void* space_ = nullptr;
+    page::Space space_;  // [I]
 };
 
 }  // namespace umbuf
