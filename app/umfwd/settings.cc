@@ -137,6 +137,11 @@ void tx_udp_in(Settings& s, const std::string& text) {
     s.tx_udp_dst = static_cast<uint16_t>(number_in("--tx-udp", ends.back(), 1, 65535));
 }
 
+bool on_or_off(const char* option, const std::string& text) {
+    if (text != "on" && text != "off") bad(option, text, "on or off");
+    return text == "on";
+}
+
 void topology_in(Settings& s, const std::string& text) {
     if (text == "paired") s.topology = Topology::paired;
     else if (text == "chained") s.topology = Topology::chained;
@@ -182,6 +187,7 @@ class Parser {
     void running_options();
     void placing_options();
     void buffer_options();
+    void page_options();
     void generator_options();
     void needless_options();
     [[nodiscard]] std::string unknown(const std::string& argument) const;
@@ -343,6 +349,22 @@ void Parser::buffer_options() {
     flag("--no-numa", [&s] { s.numa = false; }, "all buffers on one node");
 }
 
+void Parser::page_options() {
+    Settings& s = settings_;
+    number("--page-cache", s.page_cache_mb, 0, 1u << 20, "megabytes of unmapped pages for files; 0: none");
+    number("--anon-pages", s.anon_pages, 0, 1u << 24, "unmapped pages for payload of our own; 0: none");
+    option("--ext-pgs", [&s](const std::string& text) { s.ext_pgs = on_or_off("--ext-pgs", text); },
+           "may new mbufs be unmapped: on or off");
+    flag("--strict-pages", [&s] { s.strict_pages = true; },
+         "map each window on a page for its own time, to find uses after it");
+    option(
+        "--unmapped-ports",
+        [&s](const std::string& text) {
+            s.unmapped_ports = list_in<uint16_t>("--unmapped-ports", text, RTE_MAX_ETHPORTS - 1);
+        },
+        "ports that send unmapped pages, without being asked for a proof");
+}
+
 void Parser::generator_options() {
     Settings& s = settings_;
     option(
@@ -370,6 +392,7 @@ Parser::Parser() {
     running_options();
     placing_options();
     buffer_options();
+    page_options();
     generator_options();
     needless_options();
 }
@@ -473,6 +496,14 @@ Status check_places(const Settings& s) {
     return {};
 }
 
+Status check_pages(const Settings& s) {
+    if (has_pages(s)) return {};
+    if (s.strict_pages) return wrong("--strict-pages: there are no pages; add --page-cache or --anon-pages");
+    if (!s.unmapped_ports.empty())
+        return wrong("--unmapped-ports: there are no pages to send; add --page-cache or --anon-pages");
+    return {};
+}
+
 Status check_generator(const Settings& s) {
     uint32_t length = 0;
     for (const uint16_t segment : s.txpkts) length += segment;
@@ -547,6 +578,7 @@ Status check(const Settings& s) {
         if (!plan) return wrong(fmt::format("--faults={}: {}", s.faults, plan.error().text));
     }
     if (Status status = check_places(s); !status) return status;
+    if (Status status = check_pages(s); !status) return status;
     return check_generator(s);
 }
 

@@ -49,6 +49,13 @@ struct Settings {
     std::string refcnt = kDefaultRefs;         // [I] --refcnt: who counts references (lib/mbuf/refs.h)
     bool trace_refcnt = false;                 // [I] --trace-refcnt: from the start (lib/mbuf/trace.h)
 
+    // ---- unmapped pages (lib/page); no arena is opened when there are no pages of either kind
+    uint32_t page_cache_mb = 0;                // [I] --page-cache: megabytes for the contents of files
+    uint32_t anon_pages = 0;                   // [I] --anon-pages: pages of kAnonPage bytes
+    bool strict_pages = false;                 // [I] --strict-pages: each window mapped for its own time
+    bool ext_pgs = true;                       // [s] --ext-pgs, also while forwarding: may new mbufs be unmapped
+    std::vector<uint16_t> unmapped_ports;      // [I] --unmapped-ports: believed to send what the CPU cannot read
+
     // ---- mode frag
     uint16_t frag_size = 576;                  // [I] --frag-size: bytes of an IPv4 packet left whole
 
@@ -62,6 +69,9 @@ struct Settings {
     // ---- faults
     std::string faults;                        // [I] --faults: FaultPlan::parse; empty: none
 };
+
+// has_pages - is an arena of unmapped pages asked for?
+[[nodiscard]] inline bool has_pages(const Settings& s) { return s.page_cache_mb > 0 || s.anon_pages > 0; }
 
 struct ParsedArgs {
     Settings settings;

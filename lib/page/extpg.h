@@ -21,6 +21,10 @@
 
 namespace umbuf {
 
+// mb_use_ext_pgs - may who makes new mbufs make unmapped ones? Asked by producers, once per packet; what
+// there is already stays as it is. FreeBSD: kern.ipc.mb_use_ext_pgs.
+inline constinit sync::atomic<bool> mb_use_ext_pgs{true};  // [a] relaxed: a hint, nothing hangs on it
+
 // mb_alloc_ext_pgs - an mbuf with len bytes, at most a page of the class, in a fresh page. Cache pages
 // are not ready (M_NOTREADY) until their filler says so. `owner` is a string that lives for ever. Null:
 // no mbuf or page (rte_errno ENOBUFS), or len is 0 or larger than the page or 65,535 (EMSGSIZE). FreeBSD.

@@ -130,6 +130,9 @@ TEST_F(CommandTest, ASettingIsRefusedWhileForwardingAndKeptWhenStopped) {
     EXPECT_EQ(forwarder->settings().port_list.size(), 1u);
     EXPECT_EQ(code_of("set flush_rx off"), 0);
     EXPECT_FALSE(forwarder->settings().flush_rx);
+    EXPECT_EQ(code_of("set ext-pgs off"), 0);
+    EXPECT_TRUE(contains(run("show config pages"), "(ext-pgs): off\nNo arena"));
+    EXPECT_EQ(code_of("set ext-pgs on"), 0);
     EXPECT_EQ(code_of("set eth-peer " + a + " 02:00:00:00:0a:0b"), 0);
     EXPECT_EQ(forwarder->settings().peers.begin()->second.addr_bytes[5], 0x0b);
     EXPECT_TRUE(contains(run("show config fwd"), "macswap packet forwarding - ports=1"));

@@ -77,6 +77,25 @@ TEST(Settings, TestpmdsOptionsAreUnderstood) {
     EXPECT_TRUE(s.trace_refcnt);
 }
 
+TEST(Settings, PagesAreAskedForByKind) {
+    EXPECT_FALSE(has_pages(good({})));
+    EXPECT_TRUE(good({}).ext_pgs);
+    const Settings s = good({"--page-cache=64", "--anon-pages=32", "--ext-pgs=off", "--strict-pages",
+                             "--unmapped-ports=0,2-3"});
+    EXPECT_TRUE(has_pages(s));
+    EXPECT_EQ(s.page_cache_mb, 64u);
+    EXPECT_EQ(s.anon_pages, 32u);
+    EXPECT_FALSE(s.ext_pgs);
+    EXPECT_TRUE(s.strict_pages);
+    EXPECT_EQ(s.unmapped_ports, (std::vector<uint16_t>{0, 2, 3}));
+    EXPECT_EQ(refusal({"--ext-pgs=maybe"}), "--ext-pgs=maybe: expected on or off");
+}
+
+TEST(Settings, WhatIsSaidOfPagesNeedsPages) {
+    EXPECT_NE(refusal({"--strict-pages"}).find("add --page-cache or --anon-pages"), std::string::npos);
+    EXPECT_NE(refusal({"--unmapped-ports=0", "--page-cache=0"}).find("there are no pages to send"), std::string::npos);
+}
+
 TEST(Settings, MasksAreListsInAnotherForm) {
     const Settings s = good({"--portmask=0x5", "--coremask=e"});
     EXPECT_EQ(s.port_list, (std::vector<uint16_t>{0, 2}));

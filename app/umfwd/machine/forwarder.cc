@@ -30,9 +30,11 @@
 #include "app/umfwd/machine/lane.h"
 #include "app/umfwd/packet/mac_text.h"
 #include "app/umfwd/machine/on_node.h"
+#include "app/umfwd/machine/pages.h"
 #include "app/umfwd/machine/port_set.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/machine/topology.h"
+#include "lib/page/extpg.h"
 
 namespace umbuf::fwd {
 
@@ -151,6 +153,7 @@ struct Forwarder::State : Run {
 
     Settings settings;
     std::unique_ptr<Buffers> buffers;
+    std::unique_ptr<Pages> pages;
     std::unique_ptr<PortSet> ports;
     std::set<uint16_t> unread;       // started ports that nobody reads since the last stop
     Report last;                     // the final one
@@ -368,6 +371,9 @@ Result<std::unique_ptr<Forwarder>> Forwarder::create(const Settings& settings) {
     Result<std::unique_ptr<Buffers>> buffers = Buffers::create(settings);
     if (!buffers) return buffers.error();
     state->buffers = std::move(buffers).value();
+    Result<std::unique_ptr<Pages>> pages = Pages::create(settings);
+    if (!pages) return pages.error();
+    state->pages = std::move(pages).value();
     state->ports = std::make_unique<PortSet>(state->settings, *state->buffers);
     Result<std::unique_ptr<Lanes>> lanes = Lanes::create();
     if (!lanes) return lanes.error();
@@ -491,6 +497,11 @@ Status Forwarder::change(const std::function<void(Settings&)>& edit) {
     return {};
 }
 
+void Forwarder::use_ext_pgs(bool on) {
+    state_->settings.ext_pgs = on;  // read by the control thread only: the lanes ask mb_use_ext_pgs
+    mb_use_ext_pgs.store(on, sync::relaxed);
+}
+
 // ---- what happened ------------------------------------------------------------------------------
 
 Report Forwarder::report() const {
@@ -553,7 +564,9 @@ Report Forwarder::halt() {
     report.problems = s.ports->halt();
     s.placed.clear();
     s.lanes->clear();
-    report.zones = s.buffers->halt();
+    report.zones = s.buffers->report();
+    for (std::string& held : s.pages->halt()) report.problems.push_back(std::move(held));
+    s.buffers->halt();
     report.final = true;
     report.pools_balanced = std::all_of(report.zones.begin(), report.zones.end(),
                                         [](const ZoneReport& z) { return z.in_use == z.expected; });

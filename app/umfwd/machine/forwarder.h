@@ -4,7 +4,7 @@
 // The one object that the prompt, the batch files and main() command. All its functions are for the
 // control thread; the lcores only read what start() gave them.
 //
-// Start: zones -> ports configured -> ports started -> streams -> lcores -> transmit open -> receive
+// Start: zones -> pages -> ports configured -> ports started -> streams -> lcores -> transmit open -> receive
 // open. Halt is the exact reverse (docs/design.md, lifetimes). A port may be stopped, detached or
 // lose its peer while the lcores run: its paths close, the lcores pass a quiescent state
 // (rte_rcu_qsbr), then the device stops. The streams that send to it meet the stub, which counts.
@@ -46,6 +46,8 @@ class Forwarder {
     // ---- settings that the prompt changes; refused with EBUSY while forwarding
     [[nodiscard]] const Settings& settings() const noexcept;
     [[nodiscard]] Status change(const std::function<void(Settings&)>& edit);
+    // use_ext_pgs - may new mbufs be unmapped? Also while forwarding (FreeBSD: kern.ipc.mb_use_ext_pgs).
+    void use_ext_pgs(bool on);
 
     // ---- what happened
     [[nodiscard]] Report report() const;                // consistent when stopped, a sample when not

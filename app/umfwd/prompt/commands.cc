@@ -222,6 +222,7 @@ Status show_config(Session& session, const Args& args) {
     if (args.word(0) == "rxtx")
         return print(session, show::config_rxtx(settings, forwarder.ports()));
     if (args.word(0) == "cores") return print(session, show::config_cores(settings));
+    if (args.word(0) == "pages") return print(session, show::config_pages(settings));
     if (args.word(0) == "txpkts")
         return print(session, fmt::format("Number of segments: {}\nSegment sizes: {}\n",
                                           settings.txpkts.size(), fmt::join(settings.txpkts, ",")));
@@ -346,6 +347,11 @@ Status set_flush_rx(Session& session, const Args& args) {
     return change(
         session, [&](Settings& s) { s.flush_rx = on; },
         fmt::format("Flush of waiting packets at a restart: {}\n", args.word(0)));
+}
+
+Status set_ext_pgs(Session& session, const Args& args) {
+    session.forwarder->use_ext_pgs(args.word(0) == "on");
+    return print(session, fmt::format("New mbufs may be unmapped: {}\n", args.word(0)));
 }
 
 Status set_eth_peer(Session& session, const Args& args) {
@@ -592,7 +598,7 @@ std::vector<Command> table() {
         {"show port (info|stats|xstats|summary) <port:u16|all>", "a port, its counters",
          &show_port},
         {"show fwd stats all", "what was forwarded, and what was not and why", &show_fwd},
-        {"show config (fwd|rxtx|cores|txpkts)", "streams, queues, lcores or made packets",
+        {"show config (fwd|rxtx|cores|txpkts|pages)", "streams, queues, lcores, made packets, pages",
          &show_config},
         {"show (rxq|txq) info <port:u16> <queue:u16>", "how a queue is set up", &show_queue},
         {"show mbuf", "zones: in use, total, denied; what the traps caught", &show_mbuf},
@@ -615,6 +621,7 @@ std::vector<Command> table() {
         {"set allmulti <port:u16|all> (on|off)", "receive every multicast", &set_allmulti},
         {"set (record-core-cycles|record-burst-stats) (on|off)", "always on", &set_record},
         {"set flush_rx (on|off)", "drop what arrived while stopped", &set_flush_rx},
+        {"set ext-pgs (on|off)", "may new mbufs be unmapped; also while forwarding", &set_ext_pgs},
         {"set log <type:str> <level:u32>", "log level, 1-8, of \"global\" or a log", &set_log},
 
         {"port (start|stop|close|reset) <port:u16|all>", "also while forwarding", &port_start_stop},

@@ -14,6 +14,7 @@
 
 #include "app/umfwd/machine/topology.h"
 #include "lib/mbuf/zone.h"
+#include "lib/page/arena.h"
 
 namespace umbuf::fwd::show {
 namespace {
@@ -377,6 +378,23 @@ Result<std::string> config_cores(const Settings& settings) {
     Result<std::vector<unsigned>> chosen = choose_lcores(settings, workers);
     if (!chosen) return chosen.error();
     return fmt::format("List of forwarding lcores:  {}\n", fmt::join(chosen.value(), " "));
+}
+
+std::string config_pages(const Settings& settings) {
+    std::string text = fmt::format("New mbufs may be unmapped (ext-pgs): {}\n", on_off(settings.ext_pgs));
+    if (!settings.unmapped_ports.empty())
+        text += fmt::format("Ports believed to send unmapped pages: {}\n",
+                            fmt::join(settings.unmapped_ports, ","));
+    if (!arena_is_open()) return text + "No arena: no pages\n";
+    text += fmt::format("Windows on pages: {}; pages left out, no single run for a device: {}\n",
+                        arena_is_strict() ? "strict, each mapped for its own time" : "standing aliases",
+                        arena_left_out());
+    const PageCounters pages = page_counters();
+    for (size_t c = 0; c < kPageClasses; ++c)
+        text += fmt::format("  {:<10} pages: {} of {} bytes, {} in use, {} denied\n",
+                            name_of(static_cast<PageClass>(c)), pages.total[c], pages.bytes[c],
+                            pages.in_use[c], pages.denied[c]);
+    return text;
 }
 
 std::string device_info(const Port& port) {

@@ -25,6 +25,8 @@ namespace umbuf::fwd::show {
 [[nodiscard]] Result<std::string> tx_queue(const Port& port, uint16_t queue);
 [[nodiscard]] std::string config_rxtx(const Settings& settings, const std::vector<Port*>& ports);
 [[nodiscard]] Result<std::string> config_cores(const Settings& settings);
+// config_pages - the arena of unmapped pages: how it was asked for, and what it has.
+[[nodiscard]] std::string config_pages(const Settings& settings);
 [[nodiscard]] std::string device_info(const Port& port);
 // mbufs - the zones' levels and the traps' counters.
 [[nodiscard]] std::string mbufs(const std::vector<ZoneReport>& zones);

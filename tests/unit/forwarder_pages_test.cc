@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// forwarder_pages_test.cc - the arena of a forwarder: there while its ports are, and counted.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "app/umfwd/machine/forwarder.h"
+#include "app/umfwd/machine/pages.h"
+#include "app/umfwd/verdict.h"
+#include "lib/page/arena.h"
+#include "lib/page/extpg.h"
+#include "tests/unit/fixture.h"
+
+namespace umbuf::fwd {
+namespace {
+
+class ForwarderPagesTest : public test::MbufTest {
+  protected:
+    void SetUp() override {
+        test::MbufTest::SetUp();
+        settings_.total_num_mbufs = 2048;
+        settings_.mbcache = 32;
+        settings_.page_cache_mb = 2;
+        settings_.anon_pages = 32;
+    }
+    Settings settings_;
+};
+
+bool has_zone(const Report& report, const std::string& name) {
+    return std::ranges::any_of(report.zones, [&](const ZoneReport& z) { return z.name == name; });
+}
+
+TEST_F(ForwarderPagesTest, TheArenaIsThereWhileTheForwarderIs) {
+    ASSERT_FALSE(arena_is_open());
+    auto made = Forwarder::create(settings_);
+    ASSERT_TRUE(made.ok()) << made.error().text;
+    auto f = std::move(made).value();
+    EXPECT_TRUE(arena_is_open());
+    EXPECT_EQ(page_counters().total[0], 2u * ((1 << 20) / kCachePage));
+    EXPECT_EQ(page_counters().total[1], 32u);
+    const Report last = f->halt();
+    EXPECT_FALSE(arena_is_open());
+    EXPECT_TRUE(has_zone(last, "um_page_cache") && has_zone(last, "um_page_anonymous")) << to_text(last);
+    EXPECT_TRUE(last.pools_balanced) << to_text(last);
+}
+
+TEST_F(ForwarderPagesTest, NoPagesMeanNoArena) {
+    settings_.page_cache_mb = settings_.anon_pages = 0;
+    auto f = Forwarder::create(settings_).value();
+    EXPECT_FALSE(arena_is_open());
+    f->halt();
+}
+
+TEST_F(ForwarderPagesTest, AnArenaThatDoesNotFitIsRefusedWithTheOption) {
+    settings_.page_cache_mb = 1u << 20;  // a terabyte
+    const auto made = Forwarder::create(settings_);
+    ASSERT_FALSE(made.ok());
+    EXPECT_NE(made.error().text.find("--page-cache=1048576"), std::string::npos) << made.error().text;
+    EXPECT_FALSE(arena_is_open());
+}
+
+TEST_F(ForwarderPagesTest, APageThatSomebodyHoldsAtTheEndIsAProblem) {
+    auto f = Forwarder::create(settings_).value();
+    Mbuf* held = mb_alloc_ext_pgs(PageClass::anonymous, 100, M_NOWAIT, "a test");
+    ASSERT_NE(held, nullptr);
+    const Report last = f->halt();
+    EXPECT_FALSE(last.pools_balanced);
+    ASSERT_EQ(last.problems.size(), 1u);
+    EXPECT_NE(last.problems[0].find("um_page_anonymous"), std::string::npos) << last.problems[0];
+    EXPECT_FALSE(verdict(last, settings_).ok());
+    m_freem(held);
+    f.reset();  // tries again
+    EXPECT_FALSE(arena_is_open());
+}
+
+TEST_F(ForwarderPagesTest, ExtPgsChangesWhileForwarding) {
+    settings_.ext_pgs = false;
+    auto f = Forwarder::create(settings_).value();
+    EXPECT_FALSE(mb_use_ext_pgs.load(sync::relaxed));
+    f->use_ext_pgs(true);
+    EXPECT_TRUE(mb_use_ext_pgs.load(sync::relaxed) && f->settings().ext_pgs);
+    f->halt();
+}
+
+}  // namespace
+}  // namespace umbuf::fwd
