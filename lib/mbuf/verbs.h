@@ -71,7 +71,8 @@ inline constexpr uint32_t M_COPYALL = 1000000000;  // BSD: "to the end"
 // ---- copy ----------------------------------------------------------------------------------------
 // m_copym - a chain that shows [off, off+len) of m's; M_COPYALL: to the end. Storage with M_EXT is
 // shared, bytes inside an mbuf are copied. The copy is read-only where it shares. With off 0 and m a
-// packet, the copy is a packet with m's header fields and copies of its tags. Fails: null, m unchanged. The range must be
+// packet, the copy is a packet with m's header fields and copies of its tags, and begins with an empty mbuf
+// where an unmapped one would be its first. Fails: null, m unchanged. The range must be
 // inside the chain (M_COPYALL always is). All BSDs.
 [[nodiscard]] Mbuf* m_copym(Mbuf* m, uint32_t off, uint32_t len, int how) noexcept;
 // m_copypacket - all of a packet, shared. Fails: null, m unchanged. FreeBSD, NetBSD, DragonFly.
@@ -102,7 +103,8 @@ void m_catpkt(Mbuf* m, Mbuf* n) noexcept;
 Mbuf* m_add(Mbuf* m, Mbuf* n) noexcept;
 // m_split - cut at len0: m keeps the first len0 bytes, the rest is returned, and the cluster that
 // was cut is shared. If m is a packet, so is the rest, with copies of its tags (OpenBSD). Fails: null,
-// m is as before. len0 beyond the end is a failure. All BSDs.
+// m is as before. len0 beyond the end is a failure. Where the rest of a packet would begin with an unmapped
+// mbuf, it begins with an empty one before it (E1, lib/page/extpg.h). All BSDs.
 [[nodiscard]] Mbuf* m_split(Mbuf* m, uint32_t len0, int how) noexcept;
 
 // ---- from a driver ---------------------------------------------------------------------------------

@@ -100,6 +100,8 @@ std::optional<std::string> m_sanity(const Mbuf* m) {
         if (n == kLongest) return at(n, "V3", "the chain does not end");
         for (const auto check : {check_home, check_alive, check_bounds, check_storage, check_flags, check_page, check_tags})
             if (Fault fault = check(s, n)) return fault;
+        if (n == 0 && s->private_valid() && s->has_pkthdr() && m_unmapped(s))
+            return at(n, "V10", "it is unmapped, and the first of a packet");
         if (n > 0 && s->private_valid() && s->has_pkthdr())
             return at(n, "V4", "M_PKTHDR inside a chain");
         length += s->len();

@@ -13,6 +13,7 @@
 //   V7  no mbuf is marked MT_FREE: a verb freed it, and somebody still has it.
 //   V8  only the first mbuf of a packet has tags, each an element of the tag zone, and the list ends.
 //   V9  M_EXTPG if and only if the bytes lie in an unmapped page.
+//   V10 the first mbuf of a packet is not unmapped (E1, lib/page/extpg.h).
 #pragma once
 #include <optional>
 #include <string>

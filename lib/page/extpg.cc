@@ -64,7 +64,7 @@ void put_in(Mbuf** mp, Mbuf* copies) noexcept {
             before = m;
             continue;
         }
-        UM_ASSERT_MSG(!m->has_pkthdr(), "mbuf %p: the first mbuf of a packet is unmapped (E1)", static_cast<void*>(m));
+        UM_ASSERT_MSG(before != nullptr || m->foreign() || !m->has_pkthdr(), "mbuf %p: the first mbuf of a packet is unmapped (E1)", static_cast<void*>(m));
         Mbuf* const first = copies;
         Mbuf* end = copies;
         for (uint32_t left = m->len() - std::min(m->len(), end->len()); left > 0; left -= end->len()) end = end->next();
@@ -157,7 +157,7 @@ int mb_unmapped_to_ext(Mbuf** mp, int how, MappedFor why) noexcept {
 
 void mb_mapped_again(Mbuf* m) noexcept {
     if (ghost::alias == 0) return;
-    for (; m != nullptr; m = m->next()) {
+    for (m = m->has_pkthdr() ? m->next() : m; m != nullptr; m = m->next()) {
         if (!ghost::alias_has(m->rte.buf_addr)) continue;
         m->rte.buf_addr = ghost::of(m->rte.buf_addr);
         m->set_flags(M_EXTPG);

@@ -59,7 +59,7 @@ enum class MappedFor : uint8_t { nic, checksum, crypto, capture, caller, count }
 // ENOBUFS: the chain is as it was. FreeBSD, where it frees the chain when it fails, and copies headers.
 [[nodiscard]] int mb_unmapped_to_ext(Mbuf** mp, int how, MappedFor why) noexcept;
 // mb_mapped_again - the reverse for windows: they become unmapped mbufs again. For paths that map for one
-// reader and send for another.
+// reader and send for another. The first mbuf of a packet stays mapped (E1).
 void mb_mapped_again(Mbuf* m) noexcept;
 // mb_unmapped_copy - the chain's unmapped bytes, copied into clusters: for who cannot use windows, such
 // as a device that another process reads. As mb_unmapped_to_ext otherwise; charged to `budget`.

@@ -220,6 +220,56 @@ TEST_F(PageTest, ASecretInAnAnonymousPageIsZeroedByItsLastHolder) {
     EXPECT_EQ(page_bytes(page), std::string(page->ctl.size, '\0'));
 }
 
+// E1: what begins a packet can be read and written where it lies, whatever was cut off before it.
+TEST_F(PageTest, NoVerbMakesAPageTheFirstOfAPacket) {
+    for (const uint32_t at : {0U, 1U, 4U, 5U, 1000U, 3003U, 3004U}) {
+        Mbuf* m = headed("head", filled(PageClass::cache, pattern(3000)));
+        m_cat(m, filled(PageClass::anonymous, pattern(500)));
+        Mbuf* rest = m_split(m, at, M_NOWAIT);
+        ASSERT_NE(rest, nullptr);
+        verify(m);
+        verify(rest);
+        EXPECT_TRUE(rest->has_pkthdr());
+        EXPECT_EQ(bytes_of(m) + bytes_of(rest), "head" + pattern(3000) + pattern(500)) << at;
+        m_freem(rest);
+        m_freem(m);
+    }
+    Mbuf* m = headed("head", filled(PageClass::cache, pattern(3000)));
+    m_adj(m, 4);
+    Mbuf* copy = m_copypacket(m, M_NOWAIT);
+    verify(copy);
+    EXPECT_EQ(bytes_of(copy), pattern(3000));
+    m_freem(copy);
+    for (uint32_t n = 1; n <= 3; ++n) {  // the header, its view, the empty one: none, and nothing is kept
+        alloc_faults_arm(n);
+        EXPECT_EQ(m_split(m, 1000, M_NOWAIT), nullptr) << n;
+        alloc_faults_arm(n);
+        EXPECT_EQ(m_copypacket(m, M_NOWAIT), nullptr) << n;
+        alloc_faults_arm(0);
+        verify(m);
+    }
+    ASSERT_EQ(mb_unmapped_to_ext(&m, M_NOWAIT, MappedFor::caller), 0);
+    Mbuf* rest = m_split(m, 1000, M_NOWAIT);  // of a window, so it may be the first
+    mb_mapped_again(rest);
+    verify(rest);
+    m_freem(rest);
+    m_freem(m);
+}
+
+// A clone of DPDK's says M_PKTHDR wherever it is.
+TEST_F(PageTest, ACloneInsideAChainIsCopiedOut) {
+    Mbuf* m = headed("head", filled(PageClass::cache, pattern(3000)));
+    Mbuf* clone = Mbuf::of(rte_pktmbuf_clone(&m->rte, rx_zone()->pool));
+    Mbuf* top = inlined("top");
+    m_cat(top, clone);
+    ASSERT_EQ(mb_unmapped_copy(&top, M_NOWAIT, CopiedFor::verb), 0);
+    EXPECT_FALSE(m_has_unmapped(top));
+    EXPECT_EQ(bytes_of(top), "tophead" + pattern(3000));
+    verify(top);
+    m_freem(top);
+    m_freem(m);
+}
+
 TEST_F(StrictPageTest, AWindowThatWasClosedFaults) {
     Mbuf* m = filled(PageClass::cache, pattern(64));
     const std::byte* window = nullptr;

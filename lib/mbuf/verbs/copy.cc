@@ -98,6 +98,11 @@ Mbuf* m_copym(Mbuf* m, uint32_t off, uint32_t len, int how) noexcept {
     for (m = chain::seek(m, off); m != nullptr && copied < len; m = m->next(), off = 0) {
         const uint32_t n = std::min(len - copied, m->len() - off);
         if (n == 0) continue;
+        if (top == nullptr && from != nullptr && m_unmapped(m)) {  // from's first mbuf has no bytes
+            top = last = m_get(how, MT_DATA);
+            if (top == nullptr) return nullptr;
+            ++segments;
+        }
         Mbuf* copy = copy_segment(m, off, n, how);
         if (copy == nullptr) {
             m_freem(top);

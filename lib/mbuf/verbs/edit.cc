@@ -33,6 +33,16 @@ bool promote(Mbuf* tail, const Mbuf* m0, int how) noexcept {
     return true;
 }
 
+// m's bytes from `at` on, to be the front of a packet: an unmapped mbuf gets an empty one before it.
+Mbuf* packet_rest_of(Mbuf* m, uint32_t at, int how) noexcept {
+    if (at == m->len() || !m_unmapped(m)) return chain::rest_of(m, at, M_PKTHDR, how);
+    Mbuf* first = m_gethdr(how, m->type());
+    Mbuf* rest = first == nullptr ? nullptr : chain::rest_of(m, at, 0, how);
+    if (rest == nullptr) return chain::free_and_fail(first);
+    first->set_next(rest);
+    return first;
+}
+
 }  // namespace
 
 Mbuf* m_prepend(Mbuf* m, uint32_t len, int how) noexcept {
@@ -105,12 +115,13 @@ Mbuf* m_split(Mbuf* m0, uint32_t len0, int how) noexcept {
     const bool packet = m0->has_pkthdr();
     // Everything that can fail comes first; m0 is untouched until it has succeeded.
     Mbuf* const tail = m->next();
-    // Between two mbufs there is nothing to allocate, unless the second is DPDK's and tags need a place.
+    // Between two mbufs there is nothing to allocate, unless the second cannot be the first of a packet:
+    // it is unmapped, or it is DPDK's and tags need a place.
     const bool at_edge = at == m->len() && tail != nullptr &&
-                         !(packet && tail->foreign() && m_tag_first(m0) != nullptr);
+                         !(packet && (m_unmapped(tail) || (tail->foreign() && m_tag_first(m0) != nullptr)));
     Mbuf* rest = tail;
     if (!at_edge) {
-        rest = chain::rest_of(m, at, packet ? uint32_t{M_PKTHDR} : 0U, how);
+        rest = packet ? packet_rest_of(m, at, how) : chain::rest_of(m, at, 0, how);
         if (rest == nullptr) return nullptr;
     }
     if (packet && !promote(rest, m0, how)) {
@@ -118,7 +129,7 @@ Mbuf* m_split(Mbuf* m0, uint32_t len0, int how) noexcept {
         return nullptr;
     }
     if (!at_edge) {
-        rest->set_next(tail);
+        chain::last(rest)->set_next(tail);
         chain::cut(m, at);
     }
     m->set_next(nullptr);
