@@ -67,8 +67,10 @@ Mbuf* m_defrag(Mbuf* m, int how) noexcept {
 
 Mbuf* m_collapse(Mbuf* m, int how, uint32_t most) noexcept {
     UM_ASSERT(m->has_pkthdr());
+    uint32_t n = chain::count(m);
+    if (n <= most) return m;
     if (chain::reachable(m) != 0) return nullptr;
-    uint32_t n = fold(m, chain::count(m), most);
+    n = fold(m, n, most);
     for (const uint32_t size : kClusterSizes)
         if (!merge(m, n, most, size, how)) break;
     header::recount(m);
