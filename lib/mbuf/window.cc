@@ -25,7 +25,7 @@ bool is_page(const Mbuf* m) noexcept { return m->private_valid() && m->ext_type 
 }  // namespace
 
 const char* name_of(CopiedFor why) noexcept {
-    static constexpr const char* kNames[] = {"verb", "ext-pgs-off", "nic", "capture"};
+    static constexpr const char* kNames[] = {"verb", "ext-pgs-off", "nic", "capture", "read"};
     static_assert(std::size(kNames) == static_cast<size_t>(CopiedFor::count));
     return kNames[static_cast<size_t>(why)];
 }

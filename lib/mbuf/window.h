@@ -69,8 +69,9 @@ inline constinit const PageOps* page_ops = nullptr;  // [I] while there is an ar
 // and of a ready anonymous page that no other mbuf sees.
 [[nodiscard]] bool m_changeable(const Mbuf* m) noexcept;
 
-// CopiedFor - why the CPU copied bytes out of pages: the copy budget, by reason.
-enum class CopiedFor : uint8_t { verb, ext_pgs_off, nic, capture, count };
+// CopiedFor - why the CPU copied bytes out of pages: the copy budget, by reason. `read`: it only looked at
+// them (m_apply, checksums), and nothing was copied.
+enum class CopiedFor : uint8_t { verb, ext_pgs_off, nic, capture, read, count };
 [[nodiscard]] const char* name_of(CopiedFor why) noexcept;
 
 // ReadWindow - [off, off + len) of m, to be read while this lives. m_readable(m) said 0. Any thread

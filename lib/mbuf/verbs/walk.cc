@@ -34,7 +34,7 @@ int m_apply(Mbuf* m, uint32_t off, uint32_t len, apply_fn f, void* arg) noexcept
         UM_ASSERT_MSG(m != nullptr, "m_apply: the range ends beyond the chain");
         const uint32_t n = std::min(len, m->len() - off);
         if (n == 0) continue;
-        const ReadWindow piece(m, off, n);
+        const ReadWindow piece(m, off, n, CopiedFor::read);
         if (const int said = f(arg, const_cast<std::byte*>(piece.bytes()), n); said != 0) return said;
         len -= n;
     }
