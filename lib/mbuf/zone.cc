@@ -146,12 +146,22 @@ Result<Zone*> make_mbuf_zone(uint32_t n, uint32_t cache, int socket) {
     return keep(ZoneKind::mbuf, 0, socket, kMLen, name, pool);
 }
 
-// A pool of the checked handler that leaves the first `kept` bytes of each element alone: a control line
-// stays as init_cluster() made it while the element is at home. Null and rte_errno, as rte_mempool_create().
-rte_mempool* checked_raw_pool(const char* name, uint32_t n, uint32_t element, size_t kept, int socket) {
+// kept_at_home - so many bytes of a raw element mean something while it is at home, and the checked
+// handler leaves them alone. A control line stays as init_cluster() made it. Of a proxy only its word
+// does, which says that it is dead: its count is written by nobody. A page's place never changes.
+uint32_t kept_at_home(ZoneKind kind, uint32_t element) {
+    switch (kind) {
+    case ZoneKind::proxy: return offsetof(ref::ProxyObject<sync::Real>, count);
+    case ZoneKind::page: return element;
+    default: return sizeof(ExtControl);
+    }
+}
+
+// A pool of the checked handler. Null and rte_errno, as rte_mempool_create().
+rte_mempool* checked_raw_pool(ZoneKind kind, const char* name, uint32_t n, uint32_t element, int socket) {
     rte_mempool* pool = rte_mempool_create_empty(name, n, element, 0, 0, socket, 0);
     if (pool == nullptr) return nullptr;
-    int error = rte_mempool_set_ops_byname(pool, kChecked, reinterpret_cast<void*>(kept));
+    int error = rte_mempool_set_ops_byname(pool, kChecked, reinterpret_cast<void*>(uintptr_t{kept_at_home(kind, element)}));
     if (error == 0) error = std::min(0, rte_mempool_populate_default(pool));
     if (error == 0) return pool;
     rte_mempool_free(pool);
@@ -159,9 +169,8 @@ rte_mempool* checked_raw_pool(const char* name, uint32_t n, uint32_t element, si
     return nullptr;
 }
 
-rte_mempool* raw_pool(const char* name, uint32_t n, uint32_t element, uint32_t cache, int socket,
-                      size_t kept = sizeof(ExtControl)) {
-    if (checked()) return checked_raw_pool(name, n, element, kept, socket);
+rte_mempool* raw_pool(ZoneKind kind, const char* name, uint32_t n, uint32_t element, uint32_t cache, int socket) {
+    if (checked()) return checked_raw_pool(kind, name, n, element, socket);
     return rte_mempool_create(name, n, element, fitting_cache(cache, n), 0, nullptr, nullptr, nullptr,
                               nullptr, socket, 0);
 }
@@ -173,7 +182,7 @@ Result<Zone*> make_raw_zone(ZoneKind kind, uint8_t cluster, uint32_t n, uint32_t
                                                        : "control";
     const std::string name = "um_" + what + "_" + std::to_string(socket);
     const uint32_t element = static_cast<uint32_t>(sizeof(ExtControl)) + size;
-    rte_mempool* pool = raw_pool(name.c_str(), n, element, cache, socket);
+    rte_mempool* pool = raw_pool(kind, name.c_str(), n, element, cache, socket);
     if (pool == nullptr) return no_pool(name, n, element, socket);
     return keep(kind, cluster, socket, size, name, pool);
 }
@@ -181,7 +190,7 @@ Result<Zone*> make_raw_zone(ZoneKind kind, uint8_t cluster, uint32_t n, uint32_t
 Result<Zone*> make_tag_zone(uint32_t n, uint32_t cache, int socket) {
     const std::string name = "um_tag_" + std::to_string(socket);
     const uint32_t element = static_cast<uint32_t>(sizeof(MTag)) + kTagLen;
-    rte_mempool* pool = raw_pool(name.c_str(), n, element, cache, socket);
+    rte_mempool* pool = raw_pool(ZoneKind::tag, name.c_str(), n, element, cache, socket);
     if (pool == nullptr) return no_pool(name, n, element, socket);
     return keep(ZoneKind::tag, 0, socket, kTagLen, name, pool);
 }
@@ -322,7 +331,7 @@ Result<Zone*> packet_zone(const std::string& name, uint32_t n, uint32_t data_roo
 
 Result<Zone*> page_zone(const std::string& name, uint32_t n, uint32_t element, uint32_t size, int socket,
                         uint32_t cache) {
-    rte_mempool* pool = raw_pool(name.c_str(), n, element, cache, socket, element);
+    rte_mempool* pool = raw_pool(ZoneKind::page, name.c_str(), n, element, cache, socket);
     if (pool == nullptr) return no_pool(name, n, element, socket);
     return keep(ZoneKind::page, 0, socket, size, name, pool);
 }
