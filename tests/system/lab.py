@@ -504,6 +504,15 @@ def forget_prefix(prefix):
         shutil.rmtree(f"{base}/{prefix}", ignore_errors=True)
 
 
+def schemes():
+    """The reference-count schemes that umfwd has, as it names them to somebody who asks for another."""
+    said = run([UMFWD, "--", "--refcnt=?"], check=False)
+    named = re.search(r"one of ([\w+-]+(?:, [\w+-]+)*)", said)
+    if not named:
+        raise LabError(f"umfwd names no reference-count schemes:\n{said}")
+    return named[1].split(", ")
+
+
 # ---- counters
 
 def load_json(path):

@@ -85,7 +85,7 @@ class Modes(case.SystemTest):
                 continue
             # Its size of a fragment is that of the data. It repeats all options: here, right.
             want += [bytes(cut) for cut in packet.fragment((576 - 20 - options) // 8 * 8)]
-        for scheme in ("weighted", "proxy", "list"):
+        for scheme in lab.schemes():
             with self.subTest(scheme):
                 got = self.loop(sent, "frag", len(want), ["--frag-size=576", f"--refcnt={scheme}"])
                 self.assertEqual([f.hex() for f in got], [f.hex() for f in want])

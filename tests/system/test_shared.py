@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# test_shared.py - the modes that send views of one buffer, under several schemes that count them.
+# test_shared.py - the modes that send views of one buffer, under the schemes that count them.
 #
 # Goal: what comes out of shared buffers is right, and all of it comes home. Method: the kernel
-# reassembles what mode frag cut, programs work through a tee, captures are compared byte for byte.
+# reassembles what mode frag cut, and programs work through a tee, under one scheme of each kind;
+# captures are compared byte for byte under all of them.
 import json
 
 import case
@@ -86,7 +87,7 @@ class SharedByPcap(case.SystemTest):
         sent += [self.random.randbytes(self.random.randint(60, 1514)) for _ in range(500)]
         lab.write_pcap(source, sent)
         lab.write_pcap(empty, [])
-        for scheme in SCHEMES:
+        for scheme in lab.schemes():
             with self.subTest(scheme):
                 sinks = [self.logs / f"{scheme}{i}.pcap" for i in range(3)]
                 vdevs = [f"net_pcap{i},rx_pcap={empty if i else source},tx_pcap={sink}"
