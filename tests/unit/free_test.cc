@@ -126,6 +126,20 @@ TEST_F(Zeroize, AReceivedPacketIsZeroAfterTheLastOfHeaderAndCopies) {
         }
 }
 
+// A driver that frees a received packet's own header sees no flag. A copy's free it cannot but see.
+TEST_F(Zeroize, AReceivedSecretThatIsSentAsACopyOfItselfIsZeroAfterTheDriversFree) {
+    if (poisoned()) GTEST_SKIP() << "the pools poison what is freed";
+    Mbuf* m = received(pattern(1500, 3));
+    const std::byte* buffer = static_cast<std::byte*>(m->rte.buf_addr);
+    const uint32_t size = m->rte.buf_len;
+    m->set_flags(M_ZEROIZE);
+    Mbuf* sent = m_copypacket(m, M_NOWAIT);
+    m_freem(m);
+    EXPECT_EQ(bytes_of(sent), pattern(1500, 3));
+    rte_pktmbuf_free(&sent->rte);
+    EXPECT_TRUE(zeroed(buffer, size));
+}
+
 // Z1 of the schedules: the request is made by one, while the other has looked already.
 TEST_F(Zeroize, HeaderAndCopyFreedAtOnceStillZero) {
     if (poisoned()) GTEST_SKIP() << "the pools poison what is freed";

@@ -13,7 +13,8 @@
 //                                      owner sees it
 //   a received packet's own cluster    zeroed by m_free, or by the last of its copies to go. If the
 //                                      header is the last and a driver frees it: not zeroed, until
-//                                      the next packet overwrites it. m_zero() it before you send.
+//                                      the next packet overwrites it. So send an m_copypacket() of
+//                                      it, and m_free() it.
 //   storage that is read-only          never: it is not ours to write
 // The flag follows the bytes: a verb that copies them marks the copy.
 #pragma once
