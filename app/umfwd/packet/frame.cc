@@ -9,6 +9,9 @@
 
 #include <rte_byteorder.h>
 
+#include "lib/mbuf/mbuf.h"
+#include "lib/net/cksum.h"
+
 namespace umbuf::fwd {
 namespace {
 
@@ -169,17 +172,9 @@ Frame parse(const rte_mbuf* p) noexcept {
 }
 
 uint16_t data_sum(const rte_mbuf* p, uint32_t off, uint32_t len) noexcept {
-    for (; off >= p->data_len && p->next != nullptr; p = p->next)
-        off -= p->data_len;
     uint16_t sum = 0;
-    for (uint32_t done = 0; done < len && p != nullptr; p = p->next, off = 0) {
-        const uint32_t n = std::min(len - done, p->data_len - off);
-        uint16_t part = rte_raw_cksum(rte_pktmbuf_mtod_offset(p, const void*, off), n);
-        // Bytes change places in their words when an odd number came before (RFC 1071 2.B).
-        if (done % 2 != 0) part = rte_bswap16(part);
-        sum = add_sums(sum, part);
-        done += n;
-    }
+    const int error = in_sum(Mbuf::of(p), off, len, &sum);
+    UM_ASSERT_MSG(error == 0, "packet %p: a sum over bytes that cannot be read", static_cast<const void*>(p));
     return sum;
 }
 
@@ -189,9 +184,8 @@ uint16_t pseudo_sum(const rte_mbuf* p, const Frame& f) noexcept {
     const uint32_t size = v4 ? 8 : 32;  // both addresses, side by side in either header
     uint8_t copy[32];
     const void* addresses = rte_pktmbuf_read(p, f.l2_len + from, size, copy);
-    const uint16_t protocol = f.l4 == L4::udp ? IPPROTO_UDP : IPPROTO_TCP;
-    const uint16_t rest = add_sums(rte_cpu_to_be_16(protocol), rte_cpu_to_be_16(f.l4_len));
-    return add_sums(rte_raw_cksum(addresses, size), rest);
+    const uint8_t protocol = f.l4 == L4::udp ? IPPROTO_UDP : IPPROTO_TCP;
+    return in_pseudo(addresses, size, protocol, f.l4_len);
 }
 
 uint16_t l4_sum(const rte_mbuf* p, const Frame& f) noexcept {

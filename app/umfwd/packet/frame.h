@@ -56,8 +56,8 @@ template <class T>
 }
 
 // ---- Internet checksums (RFC 1071). All in network order, as they stand in the packet.
-// data_sum - sum of the bytes [off, off + len) of the chain, which are there; not complemented. Not
-// DPDK's: rte_raw_cksum_mbuf (22.11) loses carries when a segment ends at an odd offset.
+// data_sum - in_sum (lib/net/cksum.h) of bytes that are there and can be read, as in a packet that was
+// received.
 [[nodiscard]] uint16_t data_sum(const rte_mbuf* p, uint32_t off, uint32_t len) noexcept;
 // pseudo_sum - sum of the pseudo header, not complemented: what a device wants to find in the L4
 // checksum field. frame.l4 is udp or tcp.
@@ -67,11 +67,6 @@ template <class T>
 [[nodiscard]] uint16_t l4_sum(const rte_mbuf* p, const Frame& frame) noexcept;
 // sum_adjust - the checksum after one 16- or 32-bit field changed from `was` to `is` (RFC 1624).
 [[nodiscard]] uint16_t sum_adjust(uint16_t checksum, uint32_t was, uint32_t is) noexcept;
-// add_sums - of two sums, with the carry folded in.
-[[nodiscard]] inline uint16_t add_sums(uint32_t a, uint32_t b) noexcept {
-    const uint32_t sum = a + b;
-    return static_cast<uint16_t>((sum & 0xffff) + (sum >> 16));
-}
 
 // l4_checksum_offset - of the checksum field in a UDP or TCP header.
 [[nodiscard]] constexpr uint16_t l4_checksum_offset(L4 l4) noexcept {
