@@ -6,6 +6,7 @@
 #include "lib/mbuf/mbuf_queue.h"
 #include "lib/mbuf/verbs.h"
 #include "lib/mbuf/verify.h"
+#include "lib/mbuf/window.h"
 
 #include "lib/mbuf/bsd.h"  // last: it has macros
 
@@ -30,6 +31,7 @@ static_assert(sizeof(uio) == sizeof(umbuf::Uio) && offsetof(uio, uio_resid) == o
 static_assert(uint32_t{M_EXT} == umbuf::M_EXT && uint32_t{M_PKTHDR} == umbuf::M_PKTHDR);
 static_assert(uint32_t{M_EOR} == umbuf::M_EOR && uint32_t{M_RDONLY} == umbuf::M_RDONLY);
 static_assert(uint32_t{M_BCAST} == umbuf::M_BCAST && uint32_t{M_MCAST} == umbuf::M_MCAST);
+static_assert(uint32_t{M_EXTPG} == umbuf::M_EXTPG && uint32_t{M_NOTREADY} == umbuf::M_NOTREADY);
 static_assert(uint32_t{M_ZEROIZE} == umbuf::M_ZEROIZE && uint32_t{M_COPYALL} == umbuf::M_COPYALL);
 static_assert(int{M_NOWAIT} == umbuf::M_NOWAIT && int{M_WAITOK} == umbuf::M_WAITOK);
 static_assert(int{MT_DATA} == umbuf::MT_DATA && int{MT_CONTROL} == umbuf::MT_CONTROL);
@@ -211,6 +213,9 @@ void m_align(mbuf* m, int len) { umbuf::m_align(in(m), size_of(len)); }
 int m_leadingspace(const mbuf* m) { return static_cast<int>(umbuf::m_leadingspace(in(m))); }
 int m_trailingspace(const mbuf* m) { return static_cast<int>(umbuf::m_trailingspace(in(m))); }
 bool m_writable(const mbuf* m) { return umbuf::m_writable(in(m)); }
+bool m_unmapped(const mbuf* m) { return umbuf::m_unmapped(in(m)); }
+int m_readable(const mbuf* m) { return umbuf::m_readable(in(m)); }
+bool m_changeable(const mbuf* m) { return umbuf::m_changeable(in(m)); }
 int m_sanity(mbuf* m) { return umbuf::m_sanity(in(m)) ? 0 : 1; }
 
 m_tag* m_tag_alloc(uint32_t cookie, int id, int len, int how) {

@@ -65,6 +65,8 @@ enum {
     M_RDONLY = 0x00000008,
     M_BCAST = 0x00000010,
     M_MCAST = 0x00000020,
+    M_EXTPG = 0x00000100,
+    M_NOTREADY = 0x00000200,
     M_ZEROIZE = 0x00000400,
 };
 enum { M_NOWAIT = 1, M_DONTWAIT = 1, M_WAITOK = 2, M_WAIT = 2 };
@@ -182,6 +184,10 @@ void m_align(struct mbuf* m, int len);
 int m_leadingspace(const struct mbuf* m);
 int m_trailingspace(const struct mbuf* m);
 bool m_writable(const struct mbuf* m);
+// m_unmapped - mtod() of m faults. m_readable - 0, or the errno that a verb would refuse its bytes with.
+bool m_unmapped(const struct mbuf* m);
+int m_readable(const struct mbuf* m);
+bool m_changeable(const struct mbuf* m);
 // m_sanity - 1; 0: the chain is broken. FreeBSD's answer.
 int m_sanity(struct mbuf* m);
 
