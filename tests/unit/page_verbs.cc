@@ -38,8 +38,8 @@ int touch(void*, void* data, unsigned n) {
 
 const std::vector<Verb> kVerbs = {
     // make and free
-    {"m_getm2", [](Packet& p) { return m_getm2(p.m, 300, M_NOWAIT, MT_DATA, 0) == nullptr ? rte_errno : 0; }},
-    {"m_getm", [](Packet& p) { return m_getm(p.m, 300, M_NOWAIT, MT_DATA) == nullptr ? rte_errno : 0; }},
+    {"m_getm2", [](Packet& p) { return m_getm2(p.m, 300, M_NOWAIT, MT_DATA, 0) == nullptr ? Packet::why() : 0; }},
+    {"m_getm", [](Packet& p) { return m_getm(p.m, 300, M_NOWAIT, MT_DATA) == nullptr ? Packet::why() : 0; }},
     {"m_free", [](Packet& p) { p.alone(); m_free(std::exchange(p.x, nullptr)); return 0; }},
     {"m_freem", [](Packet& p) { m_freem(std::exchange(p.m, nullptr)); return 0; }},
     {"m_freemp", [](Packet& p) { m_freemp(&p.m); return 0; }},
@@ -58,14 +58,14 @@ const std::vector<Verb> kVerbs = {
     // headers
     {"m_dup_pkthdr", [](Packet& p) {
         Mbuf* to = m_gethdr(M_NOWAIT, MT_DATA);
-        if (to == nullptr) return rte_errno;
+        if (to == nullptr) return Packet::why();
         const int error = m_dup_pkthdr(to, p.m, M_NOWAIT);
         m_freem(to);
         return error;
     }},
     {"m_move_pkthdr", [](Packet& p) {
         Mbuf* to = m_gethdr(M_NOWAIT, MT_DATA);
-        if (to == nullptr) return rte_errno;
+        if (to == nullptr) return Packet::why();
         m_move_pkthdr(to, p.m);
         to->set_next(p.m);
         m_calchdrlen(p.m = to);
@@ -73,7 +73,7 @@ const std::vector<Verb> kVerbs = {
     }},
     {"m_copy_pkthdr", [](Packet& p) {
         Mbuf* to = m_gethdr(M_NOWAIT, MT_DATA);
-        if (to == nullptr) return rte_errno;
+        if (to == nullptr) return Packet::why();
         m_copy_pkthdr(to, p.m);
         m_freem(to);
         return 0;
@@ -107,17 +107,17 @@ const std::vector<Verb> kVerbs = {
         Mbuf* x = p.alone();
         return p.got(m_prepend(x, 14, M_NOWAIT));
     }},
-    {"m_append", [](Packet& p) { return m_append(p.m, 300, room) == 1 ? 0 : rte_errno; }},
+    {"m_append", [](Packet& p) { return m_append(p.m, 300, room) == 1 ? 0 : Packet::why(); }},
     {"m_append to the mbuf itself", [](Packet& p) {
         p.made = p.alone();
-        return m_append(p.made, 300, room) == 1 ? 0 : rte_errno;
+        return m_append(p.made, 300, room) == 1 ? 0 : Packet::why();
     }},
     {"m_adj from the front", [](Packet& p) { m_adj(p.m, kInside); return 0; }},
     {"m_adj from the end", [](Packet& p) { m_adj(p.m, -int32_t{Packet::kTail} - 50); return 0; }},
     {"m_cat", [](Packet& p) { m_cat(p.m, p.alone()); p.linked = true; return 0; }},
     {"m_catpkt", [](Packet& p) {
         Mbuf* front = m_gethdr(M_NOWAIT, MT_DATA);
-        if (front == nullptr) return rte_errno;
+        if (front == nullptr) return Packet::why();
         m_catpkt(front, p.m);
         p.m = front;
         p.linked = true;
@@ -128,30 +128,30 @@ const std::vector<Verb> kVerbs = {
     {"m_split before it", [](Packet& p) { p.linked = true; return p.got(m_split(p.m, kHead, M_NOWAIT)); }},
     {"m_pullup", [](Packet& p) { return p.with(m_pullup(p.m, kInside)); }},
     {"m_pullup of bytes before it", [](Packet& p) { return p.with(m_pullup(p.m, kHead)); }},
-    {"m_ensure_contig", [](Packet& p) { return m_ensure_contig(&p.m, kInside) ? 0 : rte_errno; }},
+    {"m_ensure_contig", [](Packet& p) { return m_ensure_contig(&p.m, kInside) ? 0 : Packet::why(); }},
     {"m_copyup", [](Packet& p) { return p.with(m_copyup(p.m, kInside, 2)); }},
     {"m_copyup of bytes before it", [](Packet& p) { return p.with(m_copyup(p.m, kHead, 2)); }},
     {"m_pulldown", [](Packet& p) {
         Mbuf* at = m_pulldown(p.m, kInside, 20, nullptr);
         if (at == nullptr) p.m = nullptr;
-        return at == nullptr ? rte_errno : 0;
+        return at == nullptr ? Packet::why() : 0;
     }},
     {"m_makespace", [](Packet& p) {
         uint32_t off = 0;
-        return m_makespace(p.m, kInside, 8, &off) == nullptr ? rte_errno : 0;
+        return m_makespace(p.m, kInside, 8, &off) == nullptr ? Packet::why() : 0;
     }},
     {"m_defrag", [](Packet& p) {
         Mbuf* now = m_defrag(p.m, M_NOWAIT);
         if (now != nullptr) p.m = now;
-        return now == nullptr ? rte_errno : 0;
+        return now == nullptr ? Packet::why() : 0;
     }},
-    {"m_collapse", [](Packet& p) { return m_collapse(p.m, M_NOWAIT, 1) == nullptr && m_collapse(p.m, M_NOWAIT, 2) == nullptr ? rte_errno : 0; }},
-    {"m_collapse of few mbufs", [](Packet& p) { return m_collapse(p.m, M_NOWAIT, 3) == nullptr ? rte_errno : 0; }},
+    {"m_collapse", [](Packet& p) { return m_collapse(p.m, M_NOWAIT, 1) == nullptr && m_collapse(p.m, M_NOWAIT, 2) == nullptr ? Packet::why() : 0; }},
+    {"m_collapse of few mbufs", [](Packet& p) { return m_collapse(p.m, M_NOWAIT, 3) == nullptr ? Packet::why() : 0; }},
     {"m_fragment", [](Packet& p) {
         Mbuf* now = m_fragment(p.m, M_NOWAIT, 64);
         const bool same = now == p.m;
         p.m = now;
-        return same ? rte_errno : 0;
+        return same ? Packet::why() : 0;
     }},
     // look
     {"m_length", [](Packet& p) { return m_length(p.m) == kAll ? 0 : EINVAL; }},

@@ -55,9 +55,11 @@ struct Packet {
         return x;
     }
     // with - what verbs that return their chain, or null and freed it, did to m: 0 or the errno.
-    int with(Mbuf* now) { return (m = now) == nullptr ? rte_errno : 0; }
+    int with(Mbuf* now) { return (m = now) == nullptr ? why() : 0; }
     // got - the same of verbs that return another chain.
-    int got(Mbuf* chain) { return (made = chain) == nullptr ? rte_errno : 0; }
+    int got(Mbuf* chain) { return (made = chain) == nullptr ? why() : 0; }
+    // why - a failure that leaves no reason shows, too.
+    static int why() { return rte_errno != 0 ? rte_errno : EINVAL; }
     int yes(bool answer) {
         says = answer ? "yes" : "no";
         return 0;
