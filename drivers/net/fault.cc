@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "lib/mbuf/verbs.h"
+#include "lib/page/extpg.h"
 
 namespace umbuf {
 
@@ -123,6 +124,10 @@ bool flip_a_bit(rte_mbuf* m, Random& random) noexcept {
 // deep_copy - a received packet with the same bytes, from the port's receive zone: only its mbufs
 // may be without a private part. Null when the zone is empty.
 rte_mbuf* deep_copy(const rte_mbuf* m, rte_mempool* pool) noexcept {
+    if (m_has_unmapped(Mbuf::of(m))) {  // from a ring: read through windows
+        Mbuf* copy = m_dup(Mbuf::of(m), M_NOWAIT);
+        return copy == nullptr ? nullptr : &copy->rte;
+    }
     rte_mbuf* copy = rte_pktmbuf_copy(m, pool, 0, UINT32_MAX);
     if (copy == nullptr) return nullptr;
     copy->ol_flags &= ~Mbuf::valid_flag_;  // copied with the other flags; the private part was not

@@ -54,10 +54,10 @@ class Step {
         RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6;
 
     static bool has_l4_sum(const rte_mbuf* p, const Frame& frame) noexcept {
-        if (frame.fragment || frame.routed) return false;
+        if (frame.fragment || frame.routed || !is_readable(p)) return false;
         if (frame.l4 != L4::udp) return frame.l4 == L4::tcp;
         uint16_t copy;
-        const void* sum = rte_pktmbuf_read(
+        const void* sum = bytes_at(
             p, frame.l4_off() + uint32_t{l4_checksum_offset(L4::udp)}, sizeof(copy), &copy);
         std::memcpy(&copy, sum, sizeof(copy));
         return copy != 0;

@@ -315,7 +315,7 @@ bool pattern_right(const rte_mbuf* p, uint32_t at, const SeqHeader& h, uint32_t 
     for (uint32_t done = 0; done < length; done += kPiece) {
         const uint32_t n = std::min(kPiece, length - done);
         pattern(h, done, expected, n);
-        const void* there = rte_pktmbuf_read(p, at + done, n, copy);
+        const void* there = bytes_at(p, at + done, n, copy);
         if (there == nullptr || std::memcmp(there, expected, n) != 0) return false;
     }
     return true;
@@ -365,7 +365,7 @@ class Check {
     bool is_ours(const rte_mbuf* p, const Frame& frame, SeqHeader& h) const noexcept {
         constexpr uint16_t kLeast = sizeof(rte_udp_hdr) + sizeof(SeqHeader);
         if (frame.l3 != L3::ipv4 || frame.l4 != L4::udp || frame.fragment) return false;
-        if (frame.l4_len < kLeast) return false;
+        if (frame.l4_len < kLeast || !is_readable(p)) return false;
         rte_be32_t ip[2];
         rte_be16_t udp[2];
         read(p, frame.l2_len + uint32_t{offsetof(rte_ipv4_hdr, src_addr)}, ip);
@@ -376,7 +376,7 @@ class Check {
     }
     template <class T>
     static void read(const rte_mbuf* p, uint32_t off, T& to) noexcept {
-        const void* from = rte_pktmbuf_read(p, off, sizeof(to), &to);
+        const void* from = bytes_at(p, off, sizeof(to), &to);
         if (from != &to) std::memcpy(&to, from, sizeof(to));
     }
     // track_of - whose packet this is; null: none of this run's. A damaged id is taken for that of

@@ -10,6 +10,8 @@
 #include <rte_byteorder.h>
 
 #include "lib/mbuf/mbuf.h"
+#include "lib/mbuf/verbs.h"
+#include "lib/mbuf/window.h"
 #include "lib/net/cksum.h"
 
 namespace umbuf::fwd {
@@ -23,10 +25,9 @@ struct Reader {
     const rte_mbuf* p;
     template <class T>
     [[nodiscard]] bool get(uint32_t off, T& to) const noexcept {
-        if (off + sizeof(T) > p->pkt_len) return false;
-        const void* from = rte_pktmbuf_read(p, off, sizeof(T), &to);
-        if (from != &to) std::memcpy(&to, from, sizeof(T));
-        return true;
+        const void* from = bytes_at(p, off, sizeof(T), &to);
+        if (from != nullptr && from != &to) std::memcpy(&to, from, sizeof(T));
+        return from != nullptr;
     }
 };
 
@@ -171,6 +172,17 @@ Frame parse(const rte_mbuf* p) noexcept {
     return f;
 }
 
+const void* slow_bytes_at(const rte_mbuf* p, uint32_t off, uint32_t n, void* copy) noexcept {
+    if (n > p->pkt_len || off > p->pkt_len - n) return nullptr;
+    return m_copydata(Mbuf::of(const_cast<rte_mbuf*>(p)), off, n, copy) == 0 ? copy : nullptr;
+}
+
+bool is_readable(const rte_mbuf* p) noexcept {
+    for (p = p->next; p != nullptr; p = p->next)  // pages are never first
+        if (m_readable(Mbuf::of(const_cast<rte_mbuf*>(p))) != 0) return false;
+    return true;
+}
+
 uint16_t data_sum(const rte_mbuf* p, uint32_t off, uint32_t len) noexcept {
     uint16_t sum = 0;
     const int error = in_sum(Mbuf::of(p), off, len, &sum);
@@ -183,7 +195,7 @@ uint16_t pseudo_sum(const rte_mbuf* p, const Frame& f) noexcept {
     const uint32_t from = v4 ? offsetof(rte_ipv4_hdr, src_addr) : offsetof(rte_ipv6_hdr, src_addr);
     const uint32_t size = v4 ? 8 : 32;  // both addresses, side by side in either header
     uint8_t copy[32];
-    const void* addresses = rte_pktmbuf_read(p, f.l2_len + from, size, copy);
+    const void* addresses = bytes_at(p, f.l2_len + from, size, copy);
     const uint8_t protocol = f.l4 == L4::udp ? IPPROTO_UDP : IPPROTO_TCP;
     return in_pseudo(addresses, size, protocol, f.l4_len);
 }

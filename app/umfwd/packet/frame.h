@@ -55,6 +55,16 @@ template <class T>
     return rte_pktmbuf_mtod_offset(p, T*, off);
 }
 
+// bytes_at - the bytes [off, off + n), in place or in `copy`: behind the first mbuf they may be unmapped, and
+// are then copied through windows. Null: they are not there, or the CPU cannot read them.
+[[nodiscard]] const void* slow_bytes_at(const rte_mbuf* p, uint32_t off, uint32_t n, void* copy) noexcept;
+[[nodiscard]] inline const void* bytes_at(const rte_mbuf* p, uint32_t off, uint32_t n, void* copy) noexcept {
+    if (__builtin_expect(off + n <= p->data_len, 1)) return rte_pktmbuf_mtod_offset(p, const void*, off);
+    return slow_bytes_at(p, off, n, copy);
+}
+// is_readable - may the CPU read all of the packet, by windows if need be?
+[[nodiscard]] bool is_readable(const rte_mbuf* p) noexcept;
+
 // ---- Internet checksums (RFC 1071). All in network order, as they stand in the packet.
 // data_sum - in_sum (lib/net/cksum.h) of bytes that are there and can be read, as in a packet that was
 // received.
