@@ -21,7 +21,8 @@ uint64_t at(const StreamReport& s, Drop why) { return s.drops[static_cast<size_t
 
 // tx_dropped - testpmd's word: died at a transmit queue, for whatever reason.
 uint64_t tx_dropped(const StreamReport& s) {
-    return at(s, Drop::tx_full) + at(s, Drop::tx_closed) + at(s, Drop::tx_chain);
+    return at(s, Drop::tx_full) + at(s, Drop::tx_closed) + at(s, Drop::tx_chain) +
+           at(s, Drop::tx_unmapped);
 }
 
 uint64_t all_drops(const StreamReport& s) {

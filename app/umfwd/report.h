@@ -54,6 +54,11 @@ struct StreamReport {
     X(bad_l4_csum)                                                                      \
     X(tx_closed) /* of tx_dropped: sent to the stopped port */                          \
     X(tx_chain)  /* of tx_dropped: chains that the device cannot send */                \
+    X(tx_unmapped) /* of tx_dropped: unmapped pages that cannot be sent */              \
+    X(pages_as_is)    /* packets that showed unmapped pages, by how they left (unmapped.h) */ \
+    X(pages_windows)                                                                    \
+    X(pages_copied)                                                                     \
+    X(pages_captured) /* of the two above: only because somebody captures */            \
     X(flushed)   /* arrived while stopped, freed at the restart; in no other number */
 
 #define UM_SEQ_COUNTS(X) X(sent) X(received) X(corrupt) X(duplicate) X(reordered) X(lost)

@@ -18,6 +18,13 @@ struct TxWish {
     bool shared_mbufs;
 };
 
+// fast_free_meets_pages - would it be on, or be left to chance, where mbufs show unmapped pages? Even a
+// port that nobody said may share must be asked again then.
+[[nodiscard]] inline bool fast_free_meets_pages(uint64_t capa, const TxWish& wish) noexcept {
+    constexpr uint64_t kFastFree = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+    return (capa & kFastFree) != 0 && (!wish.shared_mbufs || (wish.offloads & kFastFree) != 0);
+}
+
 struct TxChoice {
     uint64_t offloads;     // to configure
     uint32_t chain_segs;   // a chain is sent as it is up to this many mbufs ...

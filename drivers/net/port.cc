@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include <fmt/format.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 
 #include "drivers/net/interrupt_thread.h"
+#include "lib/page/extpg.h"
 #include "lib/mbuf/verbs.h"
 
 namespace umbuf {
@@ -44,61 +46,165 @@ uint16_t Port::scatter_rx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t
     return got;
 }
 
+namespace {
+
+// chain_readable - 0, or why some byte of the chain cannot be read. Not counted.
+int chain_readable(const Mbuf* m) noexcept {
+    for (; m != nullptr; m = m->next())
+        if (const int error = m_readable(m); error != 0) return error;
+    return 0;
+}
+
+}  // namespace
+
 bool Port::sendable(const rte_mbuf* m) const noexcept {
     return m->nb_segs == 1 || (m->nb_segs <= chain_segs_ && m->pkt_len <= chain_bytes_);
 }
 
 // flatten - the chain's bytes in one mbuf of the receive zone, the chain freed; null, and the chain
-// untouched, when it does not fit or the zone is empty.
+// untouched, when it does not fit, the zone is empty, or bytes of it cannot be read. The first mbuf is
+// copied with the packet's properties, the others through windows: they may be unmapped.
 rte_mbuf* Port::flatten(rte_mbuf* chain) noexcept {
     rte_mempool* pool = config_.rx_zone->pool;
     if (chain->pkt_len + RTE_PKTMBUF_HEADROOM > rte_pktmbuf_data_room_size(pool)) return nullptr;
-    rte_mbuf* flat = rte_pktmbuf_copy(chain, pool, 0, UINT32_MAX);
+    if (chain_readable(Mbuf::of(chain)) != 0) return nullptr;
+    rte_mbuf* flat = rte_pktmbuf_copy(chain, pool, 0, chain->data_len);
     if (flat == nullptr) return nullptr;
     // The copy took the chain's flags; its private part is nobody's yet.
     flat->ol_flags &= ~Mbuf::valid_flag_;
+    for (Mbuf* m = Mbuf::of(chain)->next(); m != nullptr; m = m->next()) {
+        const ReadWindow in(m, 0, m->len(), CopiedFor::nic);
+        std::memcpy(rte_pktmbuf_append(flat, m->rte.data_len), in.bytes(), m->len());
+    }
     rte_pktmbuf_free(chain);
     flattened_.add_shared(1);
     return flat;
 }
 
-// Runs of packets that the device can take go to it at once; a chain that cannot be sent at all
-// ends a run and dies, but only when all before it were taken: what is taken is taken from the
-// front.
-Sent Port::slow_tx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+// in_runs - runs of packets that the device can take go to it at once. One that cannot be sent at all
+// ends a run and dies, but only when all before it were taken: what is taken is taken from the front.
+// So does one that is sent past a capture: alone, in its place.
+template <class Choose, class Send>
+Sent Port::in_runs(rte_mbuf** burst, uint16_t n, const Choose& choose, const Send& send) noexcept {
     Sent sent;
     uint16_t& done = sent.taken;
     while (done < n) {
         uint16_t end = done;
-        for (; end < n; ++end) {
-            if (__builtin_expect(port.sendable(burst[end]), 1)) continue;
-            rte_mbuf* flat = port.flatten(burst[end]);
-            if (flat == nullptr) break;
-            burst[end] = flat;
-        }
+        Door door = Door::device;
+        for (; end < n; ++end)
+            if (door = choose(burst[end]); __builtin_expect(door != Door::device, 0)) break;
         const auto run = static_cast<uint16_t>(end - done);
-        const uint16_t took = run == 0 ? run : rte_eth_tx_burst(port.id_, queue, burst + done, run);
+        const uint16_t took = run == 0 ? run : send(burst + done, run, false);
         done = static_cast<uint16_t>(done + took);
         if (took < run || done == n) break;
+        if (door == Door::uncaptured) {
+            if (send(burst + done, 1, true) == 0) break;
+            ++done;
+            continue;
+        }
         rte_pktmbuf_free(burst[done++]);
-        ++sent.chain;
+        ++(door == Door::chain ? sent.chain : sent.pages);
     }
+    return sent;
+}
+
+// chain_door - a chain that cannot be sent is replaced by its flat copy.
+Port::Door Port::chain_door(rte_mbuf*& m) noexcept {
+    if (__builtin_expect(sendable(m), 1)) return Door::device;
+    return flat_door(m);
+}
+
+Port::Door Port::flat_door(rte_mbuf*& m) noexcept {
+    rte_mbuf* flat = flatten(m);
+    if (flat == nullptr) return Door::chain;
+    m = flat;
+    return Door::device;
+}
+
+Sent Port::slow_tx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+    const Sent sent = in_runs(
+        burst, n, [&](rte_mbuf*& m) { return port.chain_door(m); },
+        [&](rte_mbuf** run, uint16_t many, bool) { return rte_eth_tx_burst(port.id_, queue, run, many); });
     if (sent.chain > 0) port.chain_drops_.add_shared(sent.chain);
     return sent;
 }
 
+// page_door - the pages of a chain are made fit for the device. Flattening reads them where they are, so
+// it comes first for a chain that needs it; copies of large pages are more mbufs, so it may come after.
+Port::Door Port::page_door(rte_mbuf*& m, bool captured, PageTally& tally) noexcept {
+    // Pages are never first (E1), but a window may be, which only a reader in this process can follow.
+    const bool lone_window = pages_.way() != PageWay::windows && ghost::alias_has(m->buf_addr);
+    if (__builtin_expect(m->nb_segs == 1 && !lone_window, 1)) return Door::device;
+    if (lone_window || !sendable(m)) {
+        const bool pages = m_has_unmapped(Mbuf::of(m));
+        const int unreadable = pages ? chain_readable(Mbuf::of(m)) : 0;
+        if (unreadable != 0) return PageShim::died_of(unreadable, tally), Door::pages;
+        const Door door = flat_door(m);
+        if ((pages || lone_window) && door == Door::device) tally.any = true, ++tally.copies;
+        return door;
+    }
+    switch (pages_.prepare(m, captured, tally)) {
+        case PageShim::Fate::dead: return Door::pages;
+        case PageShim::Fate::send_uncaptured: return Door::uncaptured;
+        case PageShim::Fate::send: break;
+    }
+    return chain_door(m);
+}
+
+Sent Port::page_tx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+    PageTally tally;
+    void* const callbacks = tx_callbacks(port.id_, queue);
+    const Sent sent = in_runs(
+        burst, n, [&](rte_mbuf*& m) { return port.page_door(m, callbacks != nullptr, tally); },
+        [&](rte_mbuf** run, uint16_t many, bool uncaptured) {
+            return tx_through(port.id_, queue, uncaptured ? nullptr : callbacks, run, many);
+        });
+    port.pages_.count(tally);
+    if (sent.chain > 0) port.chain_drops_.add_shared(sent.chain);
+    return sent;
+}
+
+// page_rx - callbacks of the queue read what arrives (rte_pdump's, for one), in windows or copies. What
+// cannot be read goes past them: a capture must not cost a packet.
+uint16_t Port::page_rx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+    void* const callbacks = rx_callbacks(port.id_, queue);
+    const uint16_t got = rx_past(port.id_, queue, burst, n);
+    if (__builtin_expect(callbacks == nullptr, 1)) return got;
+    uint16_t out = 0;
+    for (uint16_t i = 0; i < got;) {
+        uint16_t end = i;
+        while (end < got && page_readable(burst[end])) ++end;
+        const auto run = static_cast<uint16_t>(end - i);
+        const uint16_t kept = run == 0 ? run : rte_eth_call_rx_callbacks(port.id_, queue, burst + i, run, run, callbacks);
+        std::copy_n(burst + i, kept, burst + out);
+        out = static_cast<uint16_t>(out + kept);
+        if (end < got) burst[out++] = burst[end++];
+        i = end;
+    }
+    return out;
+}
+
 uint16_t Port::device_rx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
-    return scatter_ ? scatter_rx(*this, queue, burst, n) : rte_eth_rx_burst(id_, queue, burst, n);
+    const RxPath path = own_rx();
+    return path != nullptr ? path(*this, queue, burst, n) : rte_eth_rx_burst(id_, queue, burst, n);
+}
+
+Port::RxPath Port::own_rx() const noexcept {
+    return rx_paged_ ? &Port::page_rx : scatter_ ? &Port::scatter_rx : nullptr;
 }
 
 Sent Port::device_tx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
+    if (paged_) return page_tx(*this, queue, burst, n);
     if (guarded_) return slow_tx(*this, queue, burst, n);
     return {.taken = rte_eth_tx_burst(id_, queue, burst, n)};
 }
 
 void Port::choose_paths() noexcept {
-    open_rx_ = wrapper_rx_ != nullptr ? wrapper_rx_ : scatter_ ? &Port::scatter_rx : nullptr;
-    open_tx_ = wrapper_tx_ != nullptr ? wrapper_tx_ : guarded_ ? &Port::slow_tx : nullptr;
+    open_rx_ = wrapper_rx_ != nullptr ? wrapper_rx_ : own_rx();
+    open_tx_ = wrapper_tx_ != nullptr ? wrapper_tx_
+               : paged_               ? &Port::page_tx
+               : guarded_             ? &Port::slow_tx
+                                      : nullptr;
 }
 
 void Port::wrap(RxPath rx, TxPath tx, void* context) {
@@ -119,7 +225,14 @@ Status Port::start() {
     UM_ASSERT_MSG(phase_ == PortPhase::configured, "port %u is %s", id_, name_of(phase_));
     if (Status s = start_device(); !s.ok()) return s;
     phase_ = PortPhase::started;
+    use_pages(page_rule_.way, page_rule_.because);
     return {};
+}
+
+void Port::use_pages(PageWay way, const std::string& because) {
+    if (!paged_) return;
+    pages_.use(way, way == PageWay::copies ? PageWay::copies : page_rule_.captured);
+    pages_because_ = because;
 }
 
 void Port::open_tx() {

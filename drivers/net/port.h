@@ -14,7 +14,9 @@
 //      closed transmit   counts and frees: a packet sent to a stopped port dies under a name
 //      closed receive    returns nothing
 //      scatter receive   marks the later mbufs of a chain (adopt_chain)
+//      page receive      a ring hands over what was sent, pages too: made readable for a capture
 //      guarded transmit  flattens chains that the device cannot send: slow_tx
+//      page transmit     while there is an arena of unmapped pages: page_tx (unmapped.h)
 //      faults            drivers/net/fault.h
 // A path is closed by storing the stub and then waiting until every forwarding lcore has passed a
 // quiescent state (Quiesce): from then on nobody is inside the device, and it may be stopped.
@@ -34,6 +36,7 @@
 #include <rte_ethdev.h>
 
 #include "drivers/net/quirks.h"
+#include "drivers/net/unmapped.h"
 #include "lib/base/result.h"
 #include "lib/base/sync.h"
 #include "lib/mbuf/mbuf.h"
@@ -54,18 +57,20 @@ struct PortConfig {
     bool shared_mbufs = true;   // shared or external mbufs may be sent: FAST_FREE stays off
     bool multi_seg = true;      // wish: receive (scatter) and send chains
     bool promiscuous = true;    // wish
+    bool unmapped = false;      // need: unmapped pages are sent as they are; nobody proves it
     uint64_t rss_hf = 0;        // wish: RTE_ETH_RSS_*; used with rxq > 1
     uint64_t rx_offloads = 0;   // wish: RTE_ETH_RX_OFFLOAD_*, for instance checksums
     uint64_t tx_offloads = 0;   // wish: RTE_ETH_TX_OFFLOAD_*
 };
 
-// Sent - what became of a burst that was given to a port. Three small numbers, in one register.
+// Sent - what became of a burst that was given to a port. Four small numbers, in one register.
 struct Sent {
     uint16_t taken = 0;   // from the front; not the caller's any more
     uint16_t closed = 0;  // of the taken: freed, because the port is closed
     uint16_t chain = 0;   // of the taken: freed, chains that the device cannot send
+    uint16_t pages = 0;   // of the taken: freed, unmapped pages that cannot be sent
 
-    [[nodiscard]] uint16_t dead() const noexcept { return static_cast<uint16_t>(closed + chain); }
+    [[nodiscard]] uint16_t dead() const noexcept { return static_cast<uint16_t>(closed + chain + pages); }
     [[nodiscard]] uint16_t alive() const noexcept { return static_cast<uint16_t>(taken - dead()); }
 };
 
@@ -113,13 +118,18 @@ class Port {
     // takes all and frees them. On a port that cannot send chains, a chain is replaced in burst[]
     // by its flat copy, also when it is then not taken; one that does not fit one mbuf of the
     // receive zone is taken and freed. The dead are counted by name, in the answer for the caller's
-    // books and in closed_drops() and chain_drops() for the port's.
+    // books and in closed_drops(), chain_drops() and pages() for the port's. With an arena, unmapped
+    // mbufs in burst[] may be mapped or copied, also of packets that are then not taken.
     Sent tx_burst(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
         const TxPath path = tx_path_.load(sync::acquire);  // pairs with the release in open_tx()
         if (__builtin_expect(path == nullptr, 1))
             return {.taken = rte_eth_tx_burst(id_, queue, burst, n)};
         return path(*this, queue, burst, n);
     }
+    // pages - how unmapped pages leave by this port, and how many did.
+    [[nodiscard]] const PageShim& pages() const noexcept { return pages_; }
+    [[nodiscard]] bool paged() const noexcept { return paged_; }  // there is an arena
+    [[nodiscard]] const std::string& pages_because() const noexcept { return pages_because_; }
     // device_rx, device_tx - the device itself, for wrappers.
     uint16_t device_rx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept;
     Sent device_tx(uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept;
@@ -150,14 +160,25 @@ class Port {
 
   private:
     friend struct PortSetup;  // setup.cc
+    friend struct PageProof;  // page_proof.cc
     Port() = default;
     static uint16_t closed_rx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
     static Sent closed_tx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
     static uint16_t scatter_rx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
+    static uint16_t page_rx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
+    [[nodiscard]] RxPath own_rx() const noexcept;
     static Sent slow_tx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
+    static Sent page_tx(Port&, uint16_t, rte_mbuf**, uint16_t) noexcept;
+    enum class Door : uint8_t { device, uncaptured, chain, pages };  // the two last: dead
+    [[nodiscard]] Door chain_door(rte_mbuf*& m) noexcept;
+    [[nodiscard]] Door flat_door(rte_mbuf*& m) noexcept;
+    [[nodiscard]] Door page_door(rte_mbuf*& m, bool captured, PageTally& tally) noexcept;
+    template <class Choose, class Send>
+    static Sent in_runs(rte_mbuf** burst, uint16_t n, const Choose& choose, const Send& send) noexcept;
     [[nodiscard]] bool sendable(const rte_mbuf* m) const noexcept;
     [[nodiscard]] rte_mbuf* flatten(rte_mbuf* chain) noexcept;
     void choose_paths() noexcept;
+    void use_pages(PageWay way, const std::string& because);
     [[nodiscard]] bool ours() const noexcept;
     [[nodiscard]] bool present() const noexcept;
     void note(std::string text);
@@ -174,6 +195,8 @@ class Port {
     uint16_t id_ = 0;                                 // [I]
     bool scatter_ = false;                            // [c] before the paths open
     bool guarded_ = false;                            // [I]
+    bool rx_paged_ = false;                           // [I] pages may arrive as they were sent
+    bool paged_ = false;                              // [I] there was an arena when it was configured
     bool device_running_ = false;                 // [c] may outlive `started`: Quirks::one_start
     bool device_ran_ = false;                     // [c]
     PortPhase phase_ = PortPhase::configured;     // [c]
@@ -183,6 +206,10 @@ class Port {
     TxPath wrapper_tx_ = nullptr;                 // [c]
     void* wrapper_context_ = nullptr;             // [c]
     uint32_t chain_segs_ = 0, chain_bytes_ = 0;   // [I] guarded: the chain that can be sent
+    PageShim pages_;                              // its own letters
+    PageRule page_rule_{PageWay::copies, PageWay::copies, ""};  // [I] paged
+    std::string pages_because_;                   // [c]
+    std::string devargs_;                         // [I] what the device was made with
     PortConfig config_;                           // [I]
     uint64_t rx_offloads_ = 0, tx_offloads_ = 0;  // [I]
     int socket_ = 0;                              // [I]

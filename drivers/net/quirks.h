@@ -36,22 +36,26 @@ struct Quirks {
     // packets carry unfinished checksums, which a peer in user space takes for wrong ones; tap
     // makes them in the driver, from a copy of the header.
     bool soft_sums = false;
+    // pages - who reads what is sent, which decides how unmapped pages leave (unmapped.h). unknown: copies
+    // are right for all. by_cpu: the driver, with the CPU, in this process. by_nobody: it is freed. handed_on:
+    // whoever gets the mbuf itself. by_peer: another process, by its own mapping of EAL's memory.
+    enum Pages : uint8_t { unknown, by_cpu, by_nobody, handed_on, by_peer } pages = unknown;
     // by_interrupt - changes its device on EAL's interrupt thread, and takes no care of those who
     // change it meanwhile: whoever does goes there, too (interrupt_thread.h).
     bool by_interrupt = false;
 };
 
 inline constexpr Quirks kQuirks[] = {
-    // driver, chains, chain_bytes, endless, soft_mtu, one_start, soft_sums, by_interrupt
-    {"net_ring", Quirks::never, 0, false, false, false, false},
-    {"net_null", Quirks::by_scatter, kNoLimit, true, false, false, false},
-    {"net_pcap", Quirks::always, RTE_ETHER_MAX_JUMBO_FRAME_LEN, true, false, true, false},
-    {"net_vhost", Quirks::always, 0, false, false, false, true},
+    // driver, chains, chain_bytes, endless, soft_mtu, one_start, soft_sums, pages, by_interrupt
+    {"net_ring", Quirks::never, 0, false, false, false, false, Quirks::handed_on},
+    {"net_null", Quirks::by_scatter, kNoLimit, true, false, false, false, Quirks::by_nobody},
+    {"net_pcap", Quirks::always, RTE_ETHER_MAX_JUMBO_FRAME_LEN, true, false, true, false, Quirks::by_cpu},
+    {"net_vhost", Quirks::always, 0, false, false, false, true, Quirks::by_cpu},
     {"net_virtio", Quirks::always, 0, false, false, false, true},
-    {"net_virtio_user", Quirks::always, 0, false, false, false, true, true},
-    {"net_memif", Quirks::always, 0, false, true, false, false},
-    {"net_tap", Quirks::always, 0, false, true, false, true},
-    {"net_af_packet", Quirks::by_scatter, 0, false, true, true, false},
+    {"net_virtio_user", Quirks::always, 0, false, false, false, true, Quirks::by_peer, true},
+    {"net_memif", Quirks::always, 0, false, true, false, false, Quirks::by_cpu},
+    {"net_tap", Quirks::always, 0, false, true, false, true, Quirks::by_cpu},
+    {"net_af_packet", Quirks::by_scatter, 0, false, true, true, false, Quirks::by_cpu},
 };
 
 // quirks_of - the driver's row, or the row of a driver without quirks.

@@ -8,10 +8,14 @@
 #include <string>
 
 #include <fmt/format.h>
+#include <rte_dev.h>
+#include <rte_devargs.h>
 #include <rte_errno.h>
+#include <rte_memory.h>
 
 #include "drivers/net/offloads.h"
 #include "drivers/net/port.h"
+#include "lib/page/arena.h"
 
 namespace umbuf {
 
@@ -65,6 +69,8 @@ struct PortSetup {
     Status look(uint16_t id, const PortConfig& config);
     Status check_queues();
     Status check_zone();
+    Status check_memory();
+    Status check_pages();
     Status choose_mtu();
     void choose_receive();
     void choose_transmit();
@@ -95,6 +101,8 @@ Status PortSetup::look(uint16_t id, const PortConfig& config) {
                      rte_strerror(-e));
     p.driver_ = info.driver_name == nullptr ? "unknown" : info.driver_name;
     p.quirks_ = quirks_of(p.driver_);
+    const rte_devargs* given = info.device == nullptr ? nullptr : rte_dev_devargs(info.device);
+    if (given != nullptr && given->args != nullptr) p.devargs_ = given->args;
     return {};
 }
 
@@ -136,6 +144,39 @@ Status PortSetup::check_zone() {
             "cross-node pairing: the device is on node {}, its zone {} on node {}; every packet "
             "crosses the interconnect",
             device_socket, zone->name, zone->socket);
+    return {};
+}
+
+// check_memory - memory that was made known to EAL from outside has no file that a vhost-user process could
+// map. DPDK 22.11 then cannot tell that process about any memory, says nothing, and every packet sent is
+// counted and lost.
+Status PortSetup::check_memory() {
+    if (port->quirks_.pages != Quirks::by_peer) return {};
+    const auto is_external = [](const rte_memseg_list* list, void*) { return list->external != 0 ? 1 : 0; };
+    if (rte_memseg_list_walk(is_external, nullptr) == 0) return {};
+    return error(EOPNOTSUPP,
+                 "there is external memory (rte_extmem_register), which a vhost-user process cannot map, and "
+                 "with it all packets would be lost unseen; use EAL's own memory, or another driver");
+}
+
+// check_pages - how unmapped pages will leave. MBUF_FAST_FREE returns mbufs without a look at what they
+// hold.
+Status PortSetup::check_pages() {
+    Port& p = *port;
+    p.paged_ = arena_is_open();
+    if (!p.paged_) return {};
+    p.rx_paged_ = p.quirks_.pages == Quirks::handed_on;
+    if (fast_free_meets_pages(info.tx_offload_capa, {want().tx_offloads, want().multi_seg, want().shared_mbufs}))
+        return error(EINVAL,
+                     "MBUF_FAST_FREE cannot be on while there are unmapped pages: it returns mbufs without "
+                     "letting go of what they show; set the port up for shared mbufs");
+    Result<PageRule> rule = page_rule(p.quirks_, p.devargs_, want().unmapped);
+    if (!rule) return error(rule.error().code, "{}", rule.error().text);
+    p.page_rule_ = std::move(rule).value();
+    p.use_pages(p.page_rule_.way, p.page_rule_.because);
+    if (p.page_rule_.way != PageWay::as_is && p.quirks_.pages != Quirks::handed_on)
+        note("unmapped pages leave {}: {}", p.page_rule_.way == PageWay::windows ? "through windows" : "as copies",
+             p.page_rule_.because);
     return {};
 }
 
@@ -318,6 +359,8 @@ Result<std::unique_ptr<Port>> Port::configure(uint16_t id, const PortConfig& con
     if (Status st = s.look(id, config); !st.ok()) return st.error();
     if (Status st = s.check_queues(); !st.ok()) return st.error();
     if (Status st = s.check_zone(); !st.ok()) return st.error();
+    if (Status st = s.check_memory(); !st.ok()) return st.error();
+    if (Status st = s.check_pages(); !st.ok()) return st.error();
     if (Status st = s.choose_mtu(); !st.ok()) return st.error();
     s.choose_receive();
     s.choose_transmit();

@@ -52,7 +52,7 @@ bool may_share(const Settings& settings) {
     const bool one_pool = settings.mbuf_sizes.size() <= 1 && rte_socket_count() == 1 &&
                           settings.tx_first == 0 && settings.faults.empty();
     return settings.interactive || !settings.cmdline_files.empty() || engine == nullptr ||
-           engine->shares || engine->sources || !one_pool;
+           engine->shares || engine->sources || !one_pool || has_pages(settings);
 }
 
 // probe - rte_dev_probe(), and what DPDK logged meanwhile. When it works, the log goes where logs go.
@@ -136,6 +136,8 @@ Result<PortConfig> PortSet::config_for(uint16_t id) {
     config.mtu = settings_.mtu;
     config.rx_zone = zone.value();
     config.shared_mbufs = may_share(settings_);
+    config.unmapped = has_pages(settings_) &&
+                      std::ranges::find(settings_.unmapped_ports, id) != settings_.unmapped_ports.end();
     config.rss_hf = settings_.rss_hf;
     rte_eth_dev_info info{};
     if (rte_eth_dev_info_get(id, &info) != 0) return config;  // configure() says why
@@ -337,6 +339,12 @@ PortForward PortSet::counts_of(Slot& slot) {
     counts.rx_nombufs = slot.cleared.rx_nombuf + slot.nic.rx_nombuf;
     counts.tx_closed = slot.port->closed_drops();
     counts.tx_chain = slot.port->chain_drops();
+    const PageCounts pages = slot.port->pages().counts();
+    counts.tx_unmapped = pages.dead();
+    counts.pages_as_is = pages.as_is;
+    counts.pages_windows = pages.windows;
+    counts.pages_copied = pages.copies;
+    counts.pages_captured = pages.captured;
     counts.flushed = slot.flushed;
     if (slot.faults) counts.faults = slot.faults->counts();
     counts.nic = slot.nic;

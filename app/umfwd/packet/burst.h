@@ -52,6 +52,7 @@ struct Grave {
 inline void count_dead(Stream& stream, const Sent& sent) noexcept {
     if (sent.closed > 0) stream.stats.drop(Drop::tx_closed, sent.closed);
     if (sent.chain > 0) stream.stats.drop(Drop::tx_chain, sent.chain);
+    if (sent.pages > 0) stream.stats.drop(Drop::tx_unmapped, sent.pages);
 }
 
 // transmit - the whole burst out of `port`. Consumes all: a full queue is congestion, and keeping

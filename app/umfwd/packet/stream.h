@@ -17,6 +17,7 @@ inline constexpr uint16_t kMaxBurst = 512;  // testpmd's limit
     X(tx_full, "tx-full")          /* the transmit queue took no more */       \
     X(tx_closed, "tx-closed")      /* the port was stopped */                  \
     X(tx_chain, "tx-chain")        /* a chain that the device cannot send */   \
+    X(tx_unmapped, "tx-unmapped")  /* unmapped pages that cannot be sent */    \
     X(rx_sink, "rx-sink")          /* mode rxonly: receiving is the purpose */ \
     X(no_mbuf, "no-mbuf")          /* no mbuf or cluster for a reply or copy */ \
     X(malformed, "malformed")      /* too short or inconsistent for the mode */ \

@@ -118,6 +118,16 @@ std::string link_lines(const rte_eth_link& link) {
                        link.link_autoneg == RTE_ETH_LINK_AUTONEG ? "On" : "Off");
 }
 
+std::string page_lines(const Port& port) {
+    const PageCounts n = port.pages().counts();
+    return fmt::format(
+        "Unmapped pages leave: {} ({})\n"
+        "  packets as-is {}, through windows {}, as copies {}; captured {}, not captured {}\n"
+        "  not sent: content not there {}, failed {}, hidden from the CPU {}, no mbuf {}\n",
+        name_of(port.pages().way()), port.pages_because(), n.as_is, n.windows, n.copies, n.captured,
+        n.uncaptured, n.not_ready, n.failed, n.hidden, n.no_memory);
+}
+
 std::string vlan_lines(uint16_t port) {
     const int vlan = rte_eth_dev_get_vlan_offload(port);
     if (vlan < 0) return "";
@@ -240,6 +250,7 @@ std::string port_info(const Port& port) {
     if (info.reta_size > 0) text += fmt::format("Redirection table size: {}\n", info.reta_size);
     text += rss_types(info.flow_type_rss_offloads) + limit_lines(info) + capability_lines(info);
     text += fmt::format("Phase: {}\n", name_of(port.phase()));
+    if (port.paged()) text += page_lines(port);
     for (const std::string& note : port.notes())
         text += fmt::format("Note: {}\n", note);
     return text;
