@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "drivers/net/offloads.h"
+#include "tests/unit/capture_file.h"
 #include "tests/unit/port_fixture.h"
 
 namespace umbuf::test {
@@ -457,46 +458,6 @@ TEST_F(PortTest, NullTakesChainsAndItsEndlessPacketsAreNotDrained) {
 
 // ---- files
 // ----------------------------------------------------------------------------------------
-
-struct TempFile {
-    explicit TempFile(const char* what)
-        : path(std::filesystem::temp_directory_path() /
-               (std::string("umbuf_") + what + std::to_string(getpid()) + ".pcap")) {}
-    ~TempFile() {
-        std::error_code none;
-        std::filesystem::remove(path, none);
-    }
-    std::filesystem::path path;
-};
-
-void put32(std::ostream& out, uint32_t v) {
-    out.write(reinterpret_cast<const char*>(&v), 4);
-}
-
-void write_capture(const std::filesystem::path& path, const std::vector<std::string>& packets) {
-    std::ofstream out(path, std::ios::binary);
-    for (const uint32_t v : {0xa1b2c3d4u, 0x00040002u, 0u, 0u, 65535u, 1u})
-        put32(out, v);
-    for (const std::string& p : packets) {
-        const auto n = static_cast<uint32_t>(p.size());
-        for (const uint32_t v : {0u, 0u, n, n})
-            put32(out, v);
-        out << p;
-    }
-}
-
-std::vector<std::string> read_capture(const std::filesystem::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    std::string header(24, '\0');
-    in.read(header.data(), 24);
-    std::vector<std::string> packets;
-    for (uint32_t record[4]; in.read(reinterpret_cast<char*>(record), 16);) {
-        std::string p(record[2], '\0');
-        in.read(p.data(), record[2]);
-        packets.push_back(p);
-    }
-    return packets;
-}
 
 TEST_F(PortTest, ACaptureComesOutAsItWentInAlsoInChainsAndOverAStop) {
     TempFile in("in"), out("out");

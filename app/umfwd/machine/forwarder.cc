@@ -34,6 +34,7 @@
 #include "app/umfwd/machine/port_set.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/machine/topology.h"
+#include "drivers/net/page_proof.h"
 #include "lib/page/extpg.h"
 
 namespace umbuf::fwd {
@@ -381,10 +382,11 @@ Result<std::unique_ptr<Forwarder>> Forwarder::create(const Settings& settings) {
     std::unique_ptr<Forwarder> forwarder(new Forwarder(std::move(state)));
     for (const uint16_t id : present_ports())
         if (Result<Port*> port = forwarder->state_->ports->add(id); !port) return port.error();
-    for (Port* port : forwarder->state_->ports->list()) {
+    const std::vector<Port*> ports = forwarder->state_->ports->list();
+    for (Port* port : ports)
         if (Status status = port->start(); !status) return status.error();
-        forwarder->state_->ports->say_notes(port->id());
-    }
+    prove_pages(ports);
+    for (const Port* port : ports) forwarder->state_->ports->say_notes(port->id());
     return forwarder;
 }
 
@@ -441,6 +443,7 @@ Status Forwarder::port_start(uint16_t id) {
     if (port->phase() != PortPhase::configured)
         return Error{EALREADY, fmt::format("port {} is started already", id)};
     if (Status status = port->start(); !status) return status;
+    prove_pages(s.ports->list());
     s.ports->say_notes(id);
     if (!s.running || !s.uses(port)) return {};
     port->open_tx();
