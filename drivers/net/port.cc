@@ -84,26 +84,34 @@ rte_mbuf* Port::flatten(rte_mbuf* chain) noexcept {
 // in_runs - runs of packets that the device can take go to it at once. One that cannot be sent at all
 // ends a run and dies, but only when all before it were taken: what is taken is taken from the front.
 // So does one that is sent past a capture: alone, in its place.
-template <class Choose, class Send>
-Sent Port::in_runs(rte_mbuf** burst, uint16_t n, const Choose& choose, const Send& send) noexcept {
+//      Door choose(rte_mbuf*&)              how it goes; may replace it
+//      uint16_t send(burst, n, uncaptured)  how many were taken
+//      void left(const rte_mbuf*, Door)     it was chosen, and stays with the caller
+//      void died(Door)                      the one that was chosen last
+template <class Way>
+Sent Port::in_runs(rte_mbuf** burst, uint16_t n, Way&& way) noexcept {
     Sent sent;
     uint16_t& done = sent.taken;
     while (done < n) {
         uint16_t end = done;
         Door door = Door::device;
         for (; end < n; ++end)
-            if (door = choose(burst[end]); __builtin_expect(door != Door::device, 0)) break;
+            if (door = way.choose(burst[end]); __builtin_expect(door != Door::device, 0)) break;
         const auto run = static_cast<uint16_t>(end - done);
-        const uint16_t took = run == 0 ? run : send(burst + done, run, false);
-        done = static_cast<uint16_t>(done + took);
-        if (took < run || done == n) break;
-        if (door == Door::uncaptured) {
-            if (send(burst + done, 1, true) == 0) break;
-            ++done;
-            continue;
+        done = static_cast<uint16_t>(done + (run == 0 ? run : way.send(burst + done, run, false)));
+        bool full = done < end;
+        if (!full && door == Door::uncaptured) {
+            full = way.send(burst + done, 1, true) == 0;
+            if (!full) ++done;
+        } else if (!full && door != Door::device) {
+            rte_pktmbuf_free(burst[done++]);
+            ++(door == Door::chain ? sent.chain : sent.pages);
+            way.died(door);
         }
-        rte_pktmbuf_free(burst[done++]);
-        ++(door == Door::chain ? sent.chain : sent.pages);
+        if (!full) continue;
+        for (uint16_t i = done; i < end; ++i) way.left(burst[i], Door::device);
+        if (end < n) way.left(burst[end], door);
+        break;
     }
     return sent;
 }
@@ -121,10 +129,17 @@ Port::Door Port::flat_door(rte_mbuf*& m) noexcept {
     return Door::device;
 }
 
+struct Port::ChainWay {
+    Port& port;
+    uint16_t queue;
+    Door choose(rte_mbuf*& m) const noexcept { return port.chain_door(m); }
+    uint16_t send(rte_mbuf** run, uint16_t n, bool) const noexcept { return rte_eth_tx_burst(port.id_, queue, run, n); }
+    void left(const rte_mbuf*, Door) const noexcept {}
+    void died(Door) const noexcept {}
+};
+
 Sent Port::slow_tx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
-    const Sent sent = in_runs(
-        burst, n, [&](rte_mbuf*& m) { return port.chain_door(m); },
-        [&](rte_mbuf** run, uint16_t many, bool) { return rte_eth_tx_burst(port.id_, queue, run, many); });
+    const Sent sent = in_runs(burst, n, ChainWay{port, queue});
     if (sent.chain > 0) port.chain_drops_.add_shared(sent.chain);
     return sent;
 }
@@ -137,8 +152,7 @@ Port::Door Port::page_door(rte_mbuf*& m, bool captured, PageTally& tally) noexce
     if (__builtin_expect(m->nb_segs == 1 && !lone_window, 1)) return Door::device;
     if (lone_window || !sendable(m)) {
         const bool pages = m_has_unmapped(Mbuf::of(m));
-        const int unreadable = pages ? chain_readable(Mbuf::of(m)) : 0;
-        if (unreadable != 0) return PageShim::died_of(unreadable, tally), Door::pages;
+        if (pages && (tally.error = chain_readable(Mbuf::of(m))) != 0) return Door::pages;
         const Door door = flat_door(m);
         if ((pages || lone_window) && door == Door::device) tally.any = true, ++tally.copies;
         return door;
@@ -151,14 +165,27 @@ Port::Door Port::page_door(rte_mbuf*& m, bool captured, PageTally& tally) noexce
     return chain_door(m);
 }
 
+struct Port::PageWays {
+    Port& port;
+    uint16_t queue;
+    void* callbacks;
+    PageTally& tally;
+    Door choose(rte_mbuf*& m) const noexcept { return port.page_door(m, callbacks != nullptr, tally); }
+    uint16_t send(rte_mbuf** run, uint16_t n, bool uncaptured) const noexcept {
+        return tx_through(port.id_, queue, uncaptured ? nullptr : callbacks, run, n);
+    }
+    void left(const rte_mbuf* m, Door door) const noexcept {
+        if (door == Door::uncaptured) --tally.uncaptured;
+        if (door == Door::uncaptured || door == Door::device) port.pages_.not_taken(m, tally);
+    }
+    void died(Door door) const noexcept {
+        if (door == Door::pages) PageShim::died(tally);
+    }
+};
+
 Sent Port::page_tx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noexcept {
     PageTally tally;
-    void* const callbacks = tx_callbacks(port.id_, queue);
-    const Sent sent = in_runs(
-        burst, n, [&](rte_mbuf*& m) { return port.page_door(m, callbacks != nullptr, tally); },
-        [&](rte_mbuf** run, uint16_t many, bool uncaptured) {
-            return tx_through(port.id_, queue, uncaptured ? nullptr : callbacks, run, many);
-        });
+    const Sent sent = in_runs(burst, n, PageWays{port, queue, tx_callbacks(port.id_, queue), tally});
     port.pages_.count(tally);
     if (sent.chain > 0) port.chain_drops_.add_shared(sent.chain);
     return sent;

@@ -173,8 +173,10 @@ class Port {
     [[nodiscard]] Door chain_door(rte_mbuf*& m) noexcept;
     [[nodiscard]] Door flat_door(rte_mbuf*& m) noexcept;
     [[nodiscard]] Door page_door(rte_mbuf*& m, bool captured, PageTally& tally) noexcept;
-    template <class Choose, class Send>
-    static Sent in_runs(rte_mbuf** burst, uint16_t n, const Choose& choose, const Send& send) noexcept;
+    struct ChainWay;
+    struct PageWays;
+    template <class Way>
+    static Sent in_runs(rte_mbuf** burst, uint16_t n, Way&& way) noexcept;
     [[nodiscard]] bool sendable(const rte_mbuf* m) const noexcept;
     [[nodiscard]] rte_mbuf* flatten(rte_mbuf* chain) noexcept;
     void choose_paths() noexcept;

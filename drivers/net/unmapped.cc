@@ -84,9 +84,9 @@ Result<PageRule> page_rule(const Quirks& quirks, const std::string& devargs, boo
 
 // ---- a packet
 
-void PageShim::died_of(int error, PageTally& tally) noexcept {
+void PageShim::died(PageTally& tally) noexcept {
     tally.any = true;
-    switch (error) {
+    switch (tally.error) {
         case EBUSY: ++tally.not_ready; break;
         case EIO: ++tally.failed; break;
         case EOPNOTSUPP: ++tally.hidden; break;
@@ -122,21 +122,31 @@ PageShim::Fate PageShim::prepare(rte_mbuf* packet, bool captured, PageTally& tal
     tally.any = true;
     if (way_ != PageWay::windows) mb_mapped_again(first->next());  // U2
     const bool as_is = way_ == PageWay::as_is;
-    if (as_is)
-        if (const int error = content(first->next()); error != 0) return died_of(error, tally), Fate::dead;
+    if (as_is && (tally.error = content(first->next())) != 0) return Fate::dead;
     if (as_is && !captured) return ++tally.as_is, Fate::send;
     const bool windows = (as_is ? captured_ : way_) == PageWay::windows;
-    const int error =
+    tally.error =
         windows ? mb_unmapped_to_ext(&first, M_NOWAIT, as_is ? MappedFor::capture : MappedFor::nic)
                 : mb_unmapped_copy(&first, M_NOWAIT, as_is ? CopiedFor::capture : CopiedFor::nic);
-    if (error != 0 && as_is) {  // a capture must not cost a packet
+    if (tally.error != 0 && as_is) {  // a capture must not cost a packet
         ++tally.as_is, ++tally.uncaptured;
         return Fate::send_uncaptured;
     }
-    if (error != 0) return died_of(error, tally), Fate::dead;
+    if (tally.error != 0) return Fate::dead;
     ++(windows ? tally.windows : tally.copies);
     if (as_is) ++tally.captured;
     return Fate::send;
+}
+
+void PageShim::not_taken(const rte_mbuf* packet, PageTally& tally) const noexcept {
+    const Mbuf* rest = Mbuf::of(packet)->next();
+    if (rest == nullptr || !shows_pages(rest)) return;
+    if (m_has_unmapped(rest)) {
+        --tally.as_is;
+        return;
+    }
+    --tally.windows;
+    if (way_ == PageWay::as_is) --tally.captured;
 }
 
 bool page_readable(rte_mbuf* packet) noexcept {

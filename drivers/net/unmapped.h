@@ -51,6 +51,7 @@ struct PageTally {
     uint16_t as_is = 0, windows = 0, copies = 0, captured = 0, uncaptured = 0;
     uint16_t not_ready = 0, failed = 0, hidden = 0, no_memory = 0;
     bool any = false;
+    int error = 0;  // why the last one cannot be sent; counted when it dies (died)
 };
 
 // PageRule - what is known of a device before it is tried.
@@ -78,10 +79,13 @@ class PageShim {
 
     enum class Fate : uint8_t { send, send_uncaptured, dead };
     // prepare - a packet of several mbufs, made fit for the device. `captured`: callbacks will read it.
-    // Dead: it is as it was, and the caller's.
+    // Dead: it is as it was, the caller's, and tally.error says why.
     [[nodiscard]] Fate prepare(rte_mbuf* packet, bool captured, PageTally& tally) const noexcept;
-    // died_of - count a death by its errno (EBUSY, EIO, EOPNOTSUPP, ENOBUFS).
-    static void died_of(int error, PageTally& tally) noexcept;
+    // not_taken - the device left this one, which prepare() had counted, with the caller. Copies stay: when
+    // the packet comes again it shows no pages any more.
+    void not_taken(const rte_mbuf* packet, PageTally& tally) const noexcept;
+    // died - count a death by tally.error (EBUSY, EIO, EOPNOTSUPP, ENOBUFS).
+    static void died(PageTally& tally) noexcept;
     void count(const PageTally& tally) noexcept {
         if (__builtin_expect(tally.any, 0)) add(tally);
     }

@@ -143,6 +143,8 @@ TEST_F(UnmappedPort, AFullRingLeavesThemWithTheCaller) {
     EXPECT_EQ(sent.taken, 2u);
     EXPECT_EQ(sent.pages, 0u) << "it waits its turn to die";
     EXPECT_EQ(bytes_of(Mbuf::of(burst[2])), head_bytes() + pattern(300));
+    EXPECT_EQ(loop.port->pages().counts().windows, 2u) << "what was taken";
+    EXPECT_EQ(loop.port->pages().counts().dead(), 0u);
     m_freem(Mbuf::of(burst[2]));
     m_freem(Mbuf::of(burst[3]));
 }
@@ -168,7 +170,7 @@ TEST_F(UnmappedPort, AChainThatIsTooLongIsFlattenedThroughWindows) {
 }
 
 // A DPDK clone has no private part of its own, and holds the page by the record of what it was cloned of.
-TEST_F(UnmappedPort, R14ClonesOfDpdksAreConvertedLikeOthers) {
+TEST_F(UnmappedPort, R14_ClonesOfDpdksAreConvertedLikeOthers) {
     for (const bool strict : {false, true}) {
         ArenaConfig c = config();
         c.strict = strict;
@@ -189,6 +191,40 @@ TEST_F(UnmappedPort, R14ClonesOfDpdksAreConvertedLikeOthers) {
         EXPECT_EQ(bytes_of(m), head_bytes() + payload);
         m_freem(m);
     }
+}
+
+// ---- ports that stop
+
+uint32_t pages_out() { return page_counters().in_use[0] + page_counters().in_use[1]; }
+
+// FreeBSD em(4), 2004: packets were sent into an interface that was being torn down.
+TEST_F(UnmappedPort, R27_PagesSentToAPortThatStoppedComeHomeInAnyOrder) {
+    Ring wire = make_ring(8);
+    auto a = configured(ring_device({wire.get()}, {wire.get()}), believed());
+    auto b = configured(ring_device({wire.get()}, {wire.get()}));
+    for (Port* port : {a.get(), b.get()}) open(*port);
+    ASSERT_TRUE(send(*a, paged(pattern(100))));  // on the wire when it is cut
+    for (Port* port : {b.get(), a.get()}) {
+        ASSERT_TRUE(port->halt({}).ok());
+        rte_mbuf* burst = &paged(pattern(200))->rte;
+        EXPECT_EQ(port->tx_burst(0, &burst, 1).closed, 1u);
+    }
+    EXPECT_EQ(pages_out(), 0u) << "the one on the wire was drained";
+    EXPECT_EQ(a->drained() + b->drained(), 1u);
+    for (auto* port : {&a, &b}) gone(std::move(*port));
+}
+
+// FreeBSD D33064: a queue held packets for an interface that was removed.
+TEST_F(UnmappedPort, R28_WhatWasHeldForAPortThatWentDiesInItsStub) {
+    Loop loop(believed(), 2);
+    open(*loop.port);
+    rte_mbuf* burst[] = {&paged(pattern(100))->rte, &paged(pattern(200))->rte, &paged(pattern(300))->rte};
+    ASSERT_EQ(loop.port->tx_burst(0, burst, 3).taken, 2u);
+    ASSERT_TRUE(loop.port->halt({}).ok());
+    ASSERT_TRUE(loop.port->close(true).ok());
+    EXPECT_EQ(loop.port->tx_burst(0, burst + 2, 1).closed, 1u) << "the caller had kept it";
+    EXPECT_EQ(pages_out(), 0u);
+    loop.port.reset();
 }
 
 // ---- captures
@@ -304,7 +340,7 @@ TEST_F(UnmappedPort, WindowsOfOthersBecomePagesAgain) {
 
 // ---- what must not be configured
 
-TEST_F(UnmappedPort, R13ExternalMemoryUnderVirtioUserIsRefused) {
+TEST_F(UnmappedPort, R13_ExternalMemoryUnderVirtioUserIsRefused) {
     constexpr size_t kBytes = size_t{2} << 20;
     void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(memory, MAP_FAILED);
@@ -322,7 +358,7 @@ TEST_F(UnmappedPort, R13ExternalMemoryUnderVirtioUserIsRefused) {
     munmap(memory, kBytes);
 }
 
-TEST_F(UnmappedPort, R33FastFreeIsRefusedWhileThereArePages) {
+TEST_F(UnmappedPort, R33_FastFreeIsRefusedWhileThereArePages) {
     EXPECT_TRUE(fast_free_meets_pages(RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE, {0, true, false}));
     EXPECT_TRUE(fast_free_meets_pages(RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE,
                                       {RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE, true, true}));
@@ -332,7 +368,7 @@ TEST_F(UnmappedPort, R33FastFreeIsRefusedWhileThereArePages) {
 
 // ---- the drivers (R13)
 
-TEST_F(UnmappedPort, R13NullGetsWindows) {
+TEST_F(UnmappedPort, R13_NullGetsWindows) {
     auto port = configured(device("net_null", ""));
     open(*port);
     EXPECT_TRUE(send(*port, paged(pattern(1000))));
