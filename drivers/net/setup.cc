@@ -79,6 +79,7 @@ struct PortSetup {
     Status apply_mtu();
     Status setup_queues();
     Status set_up_device();
+    void note_few_pages();
     void finish();
     void note_missing(uint64_t missing, const char* (*name)(uint64_t));
 };
@@ -341,8 +342,22 @@ Status PortSetup::set_up_device() {
     return asked.ok() ? done : asked;
 }
 
+// note_few_pages - a device that keeps what it has sent until it needs the room (virtio) can come to have
+// all pages there are, and who waits for one before it sends waits for ever.
+void PortSetup::note_few_pages() {
+    if (!port->paged_ || port->pages_.way() != PageWay::as_is) return;
+    const PageCounters pages = page_counters();
+    const uint32_t kept = uint32_t{want().txq} * txd;
+    for (size_t c = 0; c < kPageClasses; ++c)
+        if (pages.total[c] > 0 && pages.total[c] <= kept)
+            note("up to {} packets that were sent may stay in the device until it needs the room, and there are only "
+                 "{} {} pages: more pages, or fewer transmit descriptors, keep senders from waiting for ever",
+                 kept, pages.total[c], name_of(static_cast<PageClass>(c)));
+}
+
 void PortSetup::finish() {
     Port& p = *port;
+    note_few_pages();
     p.rx_offloads_ = conf.rxmode.offloads;
     p.tx_offloads_ = conf.txmode.offloads;
     static_cast<void>(rte_eth_macaddr_get(p.id_, &p.mac_));
