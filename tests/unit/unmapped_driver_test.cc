@@ -34,7 +34,7 @@ struct TempSocket {
     }
 };
 
-TEST_F(UnmappedDriver, R13PcapWritesWhatThePagesHold) {
+TEST_F(UnmappedDriver, R13_PcapWritesWhatThePagesHold) {
     TempFile in("pages_in"), out("pages_out");
     write_capture(in.path, {});
     auto port = configured(device("net_pcap", "rx_pcap=" + in.path.string() + ",tx_pcap=" + out.path.string()));
@@ -48,7 +48,7 @@ TEST_F(UnmappedDriver, R13PcapWritesWhatThePagesHold) {
     EXPECT_EQ(written[2], head_bytes() + pattern(8000));
 }
 
-TEST_F(UnmappedDriver, R13ADriverThatReadsWithTheCpuIsNotBelieved) {
+TEST_F(UnmappedDriver, R13_ADriverThatReadsWithTheCpuIsNotBelieved) {
     TempFile in("refused_in"), out("refused_out");
     write_capture(in.path, {});
     const uint16_t id = device("net_pcap", "rx_pcap=" + in.path.string() + ",tx_pcap=" + out.path.string());
@@ -60,7 +60,7 @@ TEST_F(UnmappedDriver, R13ADriverThatReadsWithTheCpuIsNotBelieved) {
 
 // ---- rings
 
-TEST_F(UnmappedDriver, R13ARingOfEalsOwnProvesThatPagesGoRound) {
+TEST_F(UnmappedDriver, R13_ARingOfEalsOwnProvesThatPagesGoRound) {
     auto port = configured(device("net_ring", ""));
     ASSERT_TRUE(port->start().ok());
     EXPECT_EQ(port->pages().way(), PageWay::windows) << "until it is proven";
@@ -75,7 +75,7 @@ TEST_F(UnmappedDriver, R13ARingOfEalsOwnProvesThatPagesGoRound) {
     gone(std::move(port));
 }
 
-TEST_F(UnmappedDriver, R13AForeignRingIsNotTested) {
+TEST_F(UnmappedDriver, R13_AForeignRingIsNotTested) {
     Loop loop;
     ASSERT_TRUE(loop.port->start().ok());
     prove_pages({loop.port.get()});
@@ -85,7 +85,7 @@ TEST_F(UnmappedDriver, R13AForeignRingIsNotTested) {
 }
 
 // The loop's other end loses, or changes, what is in pages: a device that does not DMA as we think.
-TEST_F(UnmappedDriver, R13ABlackHoleAndAChangerAreRefusedPages) {
+TEST_F(UnmappedDriver, R13_ABlackHoleAndAChangerAreRefusedPages) {
     for (const bool swallow : {true, false}) {
         auto port = configured(device("net_ring", ""));
         ASSERT_TRUE(port->start().ok());
@@ -140,7 +140,7 @@ struct VirtioPair {
 
 class VirtioPages : public PagedPortTest, public ::testing::WithParamInterface<const char*> {};
 
-TEST_P(VirtioPages, R13AVhostUserProcessReadsThePagesThemselves) {
+TEST_P(VirtioPages, R13_AVhostUserProcessReadsThePagesThemselves) {
     VirtioPair pair(GetParam());
     prove_pages({pair.vhost.get(), pair.virtio.get()});
     EXPECT_EQ(pair.virtio->pages().way(), PageWay::as_is);
@@ -162,12 +162,26 @@ TEST_P(VirtioPages, R13AVhostUserProcessReadsThePagesThemselves) {
     EXPECT_EQ(copied_for(CopiedFor::nic), copied) << "by us; vhost copies what it takes and gives";
 }
 
+// virtio-user gives back what it has sent when it needs the room, and cannot be asked: closed at the latest.
+TEST_P(VirtioPages, R34_PagesComeHomeWhenThePortIsClosed) {
+    {
+        VirtioPair pair(GetParam());
+        pair.open();
+        for (uint32_t i = 0; i < 20; ++i) {
+            ASSERT_TRUE(send(*pair.virtio, paged(pattern(1000))));
+            expect_bytes(until_received(*pair.vhost), pattern(1000));
+        }
+        EXPECT_GT(page_counters().in_use[1], 0u) << "or this tests nothing";
+    }
+    EXPECT_EQ(page_counters().in_use[1], 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Rings, VirtioPages, ::testing::Values("", ",packed_vq=1", ",mrg_rxbuf=0", ",in_order=0"),
                          [](const auto& test) { return "kind" + std::to_string(test.index); });
 
 // ---- memif
 
-TEST_F(UnmappedDriver, R13MemifCarriesWhatThePagesHold) {
+TEST_F(UnmappedDriver, R13_MemifCarriesWhatThePagesHold) {
     TempSocket socket;
     const std::string where = "socket-abstract=no,socket=" + socket.path.string();
     auto server = configured(device("net_memif", "role=server," + where));
@@ -232,7 +246,7 @@ class Sniffer {
     int fd_;
 };
 
-TEST_F(UnmappedDriver, R13TapWritesWhatThePagesHold) {
+TEST_F(UnmappedDriver, R13_TapWritesWhatThePagesHold) {
     OwnNet net;
     if (!net.ok() || access("/dev/net/tun", W_OK) != 0) GTEST_SKIP() << "needs root and /dev/net/tun";
     auto port = configured(device("net_tap", "iface=umpages"));
@@ -244,7 +258,7 @@ TEST_F(UnmappedDriver, R13TapWritesWhatThePagesHold) {
     gone(std::move(port));
 }
 
-TEST_F(UnmappedDriver, R13AfPacketSendsWhatThePagesHold) {
+TEST_F(UnmappedDriver, R13_AfPacketSendsWhatThePagesHold) {
     OwnNet net;
     if (!net.ok()) GTEST_SKIP() << "needs root";
     if (std::system("ip link add umpa type veth peer name umpb && ip link set umpa up && ip link set umpb up") != 0)
