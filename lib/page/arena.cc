@@ -186,6 +186,21 @@ std::vector<Unbalanced> arena_close() {
     return {};
 }
 
+std::vector<PageHolder> arena_holders() {
+    std::vector<PageHolder> holders;
+    if (page::arena == nullptr) return holders;
+    const Page* before = nullptr;
+    for (const Page* p : page::arena->by_frame) {
+        if (p == nullptr || p == std::exchange(before, p) || p->owner == nullptr) continue;
+        const auto same = std::ranges::find_if(holders, [p](const PageHolder& h) {
+            return h.cls == p->cls && std::strcmp(h.owner, p->owner) == 0;
+        });
+        if (same != holders.end()) ++same->pages;
+        else holders.push_back({p->cls, p->owner, 1});
+    }
+    return holders;
+}
+
 bool arena_is_open() noexcept { return page::arena != nullptr; }
 bool arena_is_strict() noexcept { return page::arena != nullptr && page::arena->strict.has_value(); }
 uint32_t arena_left_out() noexcept { return page::arena == nullptr ? 0 : page::arena->left_out; }

@@ -45,6 +45,14 @@ struct ArenaConfig {
 // arena_close - give it back. If a page is still held nothing is freed, and the answer says which. It
 // may be called again, and without an arena it does nothing.
 [[nodiscard]] std::vector<Unbalanced> arena_close();
+// arena_holders - who holds pages, by class and by the name that they were taken under. Nobody may take or
+// give back meanwhile.
+struct PageHolder {
+    PageClass cls;
+    const char* owner;
+    uint32_t pages;
+};
+[[nodiscard]] std::vector<PageHolder> arena_holders();
 [[nodiscard]] bool arena_is_open() noexcept;
 [[nodiscard]] bool arena_is_strict() noexcept;
 [[nodiscard]] uint32_t arena_left_out() noexcept;

@@ -41,9 +41,13 @@ Result<std::unique_ptr<Pages>> Pages::create(const Settings& settings) {
 std::vector<std::string> Pages::halt() {
     if (!owner_) return {};
     std::vector<std::string> problems;
-    for (const Unbalanced& held : arena_close())
-        problems.push_back(fmt::format("zone {}: {} pages are still held", held.zone, held.in_use));
-    owner_ = !problems.empty();
+    if (arena_close().empty()) {
+        owner_ = false;
+        return problems;
+    }
+    for (const PageHolder& held : arena_holders())
+        problems.push_back(fmt::format("{} pages of class {} are still held; they were taken by: {}", held.pages,
+                                       name_of(held.cls), held.owner));
     return problems;
 }
 
