@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 #include <rte_cycles.h>
 
+#include "app/umfwd/machine/capture.h"
 #include "app/umfwd/machine/forwarder.h"
 #include "app/umfwd/prompt/prompt.h"
 #include "app/umfwd/say.h"
@@ -162,6 +163,7 @@ Status run(const Settings& settings) {
     if (!signals) return signals.error();
     if (settings.trace_refcnt)
         if (Status status = trace::start(); !status) return status;
+    const Capture capture;
     Result<std::unique_ptr<Forwarder>> forwarder = Forwarder::create(settings);
     if (!forwarder) return forwarder.error();
     Status status =
