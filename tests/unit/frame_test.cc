@@ -6,6 +6,7 @@
 
 #include "tests/unit/fixture.h"
 #include "tests/unit/frames.h"
+#include "tests/unit/page_fixture.h"
 
 namespace umbuf::test {
 namespace {
@@ -229,6 +230,24 @@ TEST_F(FrameTest, WhatIsClaimedIsInsideWhateverTheBytes) {
             ASSERT_TRUE(holds(parse(s), s.size())) << "round " << i;
         }
     }
+}
+
+// A packet whose headers, or data, are in pages: it came back from a port of this program.
+TEST_F(PageTest, FramesAreReadThroughWindowsAndWhatCannotBeReadIsNoFrame) {
+    const std::string frame = ether(0x0800, ip4(17, udp(pattern(1001), false)));
+    for (const size_t cut : {14U, 15U, 33U, 34U, 41U, 42U, 201U}) {
+        Mbuf* m = headed(frame.substr(0, cut), filled(PageClass::cache, frame.substr(cut)));
+        const Frame f = fwd::parse(&m->rte);
+        EXPECT_EQ(f.error, nullptr);
+        EXPECT_EQ(f.l4, L4::udp) << cut;
+        EXPECT_TRUE(fwd::is_readable(&m->rte));
+        EXPECT_EQ(fwd::l4_sum(&m->rte, f), 0xffff) << cut;
+        m_freem(m);
+    }
+    Mbuf* m = headed(frame.substr(0, 20), filled(PageClass::device, frame.substr(20)));
+    EXPECT_FALSE(fwd::is_readable(&m->rte));
+    EXPECT_NE(fwd::parse(&m->rte).error, nullptr);
+    m_freem(m);
 }
 
 TEST_F(FrameTest, SumsAgreeWithTheTestsOwn) {
