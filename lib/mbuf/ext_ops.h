@@ -8,6 +8,7 @@
 #include <new>
 
 #include "lib/mbuf/ext.h"
+#include "lib/mbuf/quick.h"
 #include "lib/mbuf/refs.h"
 #include "lib/mbuf/trace.h"
 #include "lib/mbuf/zone_get.h"
@@ -127,7 +128,7 @@ template <class S>
 class Ops {
   public:
     static constexpr RefOps table(bool takes_proxies = false) {
-        return {S::kName, share, hook, finish<Going::detached>, finish<Going::freed>, exclusive, flush, merge, account, held_back, takes_proxies};
+        return {S::kName, share, copym, hook, finish<Going::detached>, finish<Going::freed>, free_quickly, freem, exclusive, flush, merge, account, held_back, takes_proxies};
     }
 
   private:
@@ -148,14 +149,15 @@ class Ops {
         std::memcpy(&bits, m->view, sizeof bits);
         return bits == 0;
     }
-    static Merge* merge_table() noexcept {
+    [[gnu::always_inline]] static Merge* merge_table() noexcept {
         if constexpr (!kMerges) return nullptr;
         return merging_ ? &merge_ : nullptr;
     }
-    static Merge* merge_to_hold() noexcept {
+    [[gnu::always_inline]] static Merge* merge_to_hold() noexcept {
         if constexpr (!kMerges) return nullptr;
-        refs_holding |= merging_;
-        return merge_table();
+        if (!merging_) return nullptr;
+        refs_holding = true;
+        return &merge_;
     }
     struct Last {  // refs lie at the beginning of their control
         void operator()(Control& refs, bool zero) const noexcept {
@@ -180,25 +182,43 @@ class Ops {
     }
     [[gnu::always_inline]] static int share_view(Mbuf* m, Mbuf* copy, uint32_t offset, uint32_t length) noexcept {
         ExtControl* control = ext_control(m);
-        UM_ASSERT_MSG(control != nullptr, "mbuf %p: it is shared, but its reference was dropped before",
-                      static_cast<void*>(m));
-        int error = 0;
-        if (is_packet(m)) {
-            bool first = false;
-            error = S::join(refs(control), view(copy), first);
-            // The owner of the header is the only one who can join, so nobody pins in between.
-            if (first) rte_mbuf_refcnt_update(&m->rte, 1);
-        } else if (m->ext_type == ExtType::packet) {
-            error = S::share_member(refs(control), view(m), view(copy), merge_table());
-        } else {
-            error = S::share(refs(control), view(m), view(copy), merge_table());
-        }
-        if (error != 0) {
+        if (const int error = is_packet(m) ? join_view(m, copy) : share_alive(m, copy, control); error != 0) {
             note_refused(error);
             return error;
         }
         attach(copy, control, m->data() + offset, length);
         return 0;
+    }
+    // copym - m_copym: the usual one here, any other the long way.
+    static Mbuf* copym(Mbuf* m, uint32_t off, uint32_t len, int how) noexcept {
+        quick::Part part{off, len, false};
+        if (!quick::may_copy(m, part)) return m_copym_slowly(m, off, len, how);
+        Mbuf* copy = quick::take_header();
+        if (__builtin_expect(copy == nullptr, 0)) return m_copym_slowly(m, off, len, how);
+        int error = 0;
+        if ((m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) == 0) {
+            quick::show<true>(copy, m, packet_control(m), part);
+            error = join_view(m, copy);
+        } else {
+            quick::show<false>(copy, m, m->ctl.load(sync::relaxed), part);
+            error = share_alive(m, copy, m->ctl.load(sync::relaxed));
+        }
+        if (__builtin_expect(error == 0, 1)) return copy;
+        quick::go_home(copy);
+        return m_copym_slowly(m, off, len, how);  // and there it is refused, and counted
+    }
+    static int join_view(Mbuf* m, Mbuf* copy) noexcept {
+        bool first = false;
+        const int error = S::join(refs(packet_control(m)), view(copy), first);
+        // The owner of the header is the only one who can join, so nobody pins in between.
+        if (first) rte_mbuf_refcnt_update(&m->rte, 1);
+        return error;
+    }
+    [[gnu::always_inline]] static int share_alive(Mbuf* m, Mbuf* copy, ExtControl* control) noexcept {
+        UM_ASSERT_MSG(control != nullptr, "mbuf %p: it is shared, but its reference was dropped before",
+                      static_cast<void*>(m));
+        if (m->ext_type == ExtType::packet) return S::share_member(refs(control), view(m), view(copy), merge_table());
+        return S::share(refs(control), view(m), view(copy), merge_table());
     }
 
     enum class Going : uint8_t { freed, detached };
@@ -206,6 +226,9 @@ class Ops {
     [[gnu::always_inline]] static void let_go(Mbuf* m, Going going) noexcept {
         ExtControl* control = m->ctl.load(sync::relaxed);
         if (trace::on()) trace_let_go(m, control, going);
+        uncount_view(m, control, going);
+    }
+    [[gnu::always_inline]] static void uncount_view(Mbuf* m, ExtControl* control, Going going) noexcept {
         UM_ASSERT_MSG(control != nullptr, "mbuf %p: its reference was dropped before", static_cast<void*>(m));
         const bool zero = (m->m_flags & M_ZEROIZE) != 0;
         if (m->ext_type == ExtType::packet)
@@ -246,6 +269,22 @@ class Ops {
         m->ctl.store(nullptr, sync::relaxed);
         go_home(m);
         return true;
+    }
+
+    // free_quickly - the usual m_free of an mbuf with storage. False: it declines.
+    [[gnu::always_inline]] static bool free_quickly(Mbuf* m) noexcept {
+        if (!quick::may_free(m) || trace::on()) return false;
+        uncount_view(m, m->ctl.load(sync::relaxed), Going::freed);
+        quick::go_home(m);
+        return true;
+    }
+
+    static void freem(Mbuf* m) noexcept {
+        do {
+            Mbuf* next = m->next();
+            if (!free_quickly(m)) m_free_slowly(m);
+            m = next;
+        } while (m != nullptr);
     }
 
     // exclusive - m's storage is a cluster or foreign, or a packet's whose header is gone.

@@ -18,9 +18,12 @@ namespace umbuf {
 struct RefOps {
     const char* name;
     int (*share)(Mbuf* m, Mbuf* copy, uint32_t offset, uint32_t length) noexcept;
+    Mbuf* (*copym)(Mbuf* m, uint32_t off, uint32_t len, int how) noexcept;  // the whole verb
     rte_mbuf_extbuf_free_callback_t hook;
     bool (*extfree)(Mbuf* m) noexcept;  // m lives on
     bool (*free)(Mbuf* m) noexcept;     // m is about to go home
+    bool (*free_quickly)(Mbuf* m) noexcept;  // and goes; false: it declines (quick.h)
+    void (*freem)(Mbuf* m) noexcept;         // the whole verb, but for null
     bool (*exclusive)(Mbuf* m) noexcept;
     void (*flush)() noexcept;
     void (*merge)(bool on) noexcept;

@@ -66,7 +66,7 @@ enum class Kind : uint8_t { attach, take, join, drop, detach, last, unshare };
 
 inline constinit sync::atomic<bool> on_{false};
 // on - ask this first. A thread sees a change a moment late.
-[[nodiscard]] inline bool on() noexcept { return __builtin_expect(on_.load(sync::relaxed), 0); }
+[[nodiscard, gnu::always_inline]] inline bool on() noexcept { return __builtin_expect(on_.load(sync::relaxed), 0); }
 
 // working_on - what this thread does now, for the case that it dies of it. control may be null.
 void working_on(const ExtControl* control, const Mbuf* m) noexcept;

@@ -19,13 +19,13 @@ inline constinit bool iova_is_va = false;  // [I] from mbinit to mbfini
 
 // pool_get, pool_put - rte_mempool_get and rte_mempool_put of one element, this lcore's cache first.
 // DPDK's are made for bulks: for one, their loop costs more than the element.
-[[nodiscard]] inline void* pool_get(rte_mempool* pool) noexcept {
+[[nodiscard, gnu::always_inline]] inline void* pool_get(rte_mempool* pool) noexcept {
     rte_mempool_cache* cache = rte_mempool_default_cache(pool, rte_lcore_id());
     if (__builtin_expect(cache != nullptr && cache->len > 0, 1)) return cache->objs[--cache->len];
     void* element = nullptr;
     return rte_mempool_get(pool, &element) == 0 ? element : nullptr;
 }
-inline void pool_put(rte_mempool* pool, void* element) noexcept {
+[[gnu::always_inline]] inline void pool_put(rte_mempool* pool, void* element) noexcept {
     rte_mempool_cache* cache = rte_mempool_default_cache(pool, rte_lcore_id());
     if (__builtin_expect(cache != nullptr && cache->len < cache->flushthresh, 1))
         cache->objs[cache->len++] = element;
@@ -37,7 +37,7 @@ inline void pool_put(rte_mempool* pool, void* element) noexcept {
 // thread: asking EAL is a call into a library.
 inline constinit thread_local Node* here_ = nullptr;
 [[nodiscard]] Node& find_here() noexcept;
-[[nodiscard]] inline Node& here() noexcept {
+[[nodiscard, gnu::always_inline]] inline Node& here() noexcept {
     return here_ != nullptr && here_->mbufs != nullptr ? *here_ : find_here();
 }
 

@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include "lib/mbuf/header.h"
+#include "lib/mbuf/quick.h"
+#include "lib/mbuf/refs.h"
 #include "lib/mbuf/verbs/chain.h"
 #include "lib/mbuf/verbs/fresh.h"
 #include "lib/mbuf/zone_get.h"
@@ -31,27 +33,6 @@ Mbuf* copy_segment(Mbuf* m, uint32_t off, uint32_t n, int how) noexcept {
     }
     chain::inherit_zeroize(copy, m);
     copy->set_len(n);
-    return copy;
-}
-
-// shares_whole - the usual copy, of a packet of one mbuf with storage of its own, and all of it?
-bool shares_whole(const Mbuf* m, uint32_t off, uint32_t len) noexcept {
-    if (off != 0 || m->next() != nullptr || len < m->len() || m->len() == 0) return false;
-    if (m->foreign()) return false;
-    if (!m->private_valid()) return true;  // as received
-    return (m->m_flags & (M_PKTHDR | M_EXT)) == (M_PKTHDR | M_EXT) && m->tags == nullptr;
-}
-
-Mbuf* share_whole(Mbuf* m) noexcept {
-    Mbuf* copy = fresh::take(M_PKTHDR, MT_DATA);
-    if (copy == nullptr) return nullptr;
-    if (zone::fault_fires() || refs_in_use().share(m, copy, 0, m->len()) != 0) {
-        m_free(copy);
-        return nullptr;
-    }
-    copy->set_len(m->len());
-    copy->rte.pkt_len = m->len();
-    header::copy(copy, m);
     return copy;
 }
 
@@ -88,8 +69,7 @@ uint32_t extend(Mbuf* m, uint32_t length, uint32_t want, int how) noexcept {
 
 }  // namespace
 
-Mbuf* m_copym(Mbuf* m, uint32_t off, uint32_t len, int how) noexcept {
-    if (shares_whole(m, off, len) && (len == M_COPYALL || len == m->len())) return share_whole(m);
+Mbuf* m_copym_slowly(Mbuf* m, uint32_t off, uint32_t len, int how) noexcept {
     Mbuf* const from = off == 0 && m->has_pkthdr() ? m : nullptr;
     Mbuf* top = nullptr;
     Mbuf* last = nullptr;
@@ -121,6 +101,10 @@ Mbuf* m_copym(Mbuf* m, uint32_t off, uint32_t len, int how) noexcept {
     top->rte.pkt_len = copied;
     top->rte.nb_segs = static_cast<uint16_t>(std::max(segments, 1U));
     return top;
+}
+
+Mbuf* m_copym(Mbuf* m, uint32_t off, uint32_t len, int how) noexcept {
+    return refs_in_use().copym(m, off, len, how);
 }
 
 Mbuf* m_copypacket(Mbuf* m, int how) noexcept {

@@ -50,19 +50,23 @@ void free_received(Mbuf* m) noexcept {
 
 }  // namespace
 
-Mbuf* m_free(Mbuf* m) noexcept {
-    Mbuf* next = m->next();
+void m_free_slowly(Mbuf* m) noexcept {
     if (__builtin_expect(m->foreign(), 0))
         rte_pktmbuf_free_seg(&m->rte);
     else if (is_packet(m))
         free_received(m);
     else
         free_header(m);
+}
+
+Mbuf* m_free(Mbuf* m) noexcept {
+    Mbuf* next = m->next();
+    if (!refs_in_use().free_quickly(m)) m_free_slowly(m);
     return next;
 }
 
 void m_freem(Mbuf* m) noexcept {
-    while (m != nullptr) m = m_free(m);
+    if (m != nullptr) refs_in_use().freem(m);
 }
 
 void m_freemp(Mbuf** mp) noexcept {
