@@ -319,6 +319,7 @@ class Ops {
     }
     static void merge(bool on) noexcept {
         flush();
+        merge_ = Merge{};  // what the table has learnt was of other traffic
         merging_ = on;
     }
 

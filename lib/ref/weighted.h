@@ -34,16 +34,24 @@ inline constexpr uint64_t kZeroMask = ~kWeightMask;
 
 // MergeOf - the releases that one thread holds back: one entry per storage, found by its address.
 // Bounded: kEntries storages, and those only until the thread's next flush.
+//
+// An entry costs as much as the locked instruction that a second release of its storage saves. Where
+// entries meet fewer than one more on average (many buffers, each copied once), the table stands aside
+// for a while: a release that would need a new entry goes to the word. Then it tries again, as
+// traffic changes.
 template <class Control>
 class MergeOf {
   public:
     static constexpr uint32_t kEntries = 64;
-    struct Entry {
+    struct alignas(32) Entry {
         Control* control = nullptr;
         uint64_t weight = 0;
         bool zero = false;
         bool member = false;  // of a joined group
+        uint32_t more = 0;    // releases after the first
     };
+    static constexpr uint32_t kTrial = 2 * kEntries;   // entries after which the table is judged
+    static constexpr uint32_t kAside = 64 * kEntries;  // releases that it then lets pass, if it does not pay
 
     // of - the place where a release for this control is kept; it may hold another's.
     Entry& of(const Control& control) noexcept { return entries_[slot(control)]; }
@@ -53,10 +61,17 @@ class MergeOf {
         return entry.control == &control ? &entry : nullptr;
     }
     void put(Entry& entry, Control& control, uint64_t weight, bool zero, bool member) noexcept {
-        entry = {&control, weight, zero, member};
+        entry = {&control, weight, zero, member, 0};
         used_ |= uint64_t{1} << (&entry - entries_.data());
     }
+    // stands_aside - may this release, the first of its storage, go to the word?
+    [[nodiscard]] bool stands_aside() noexcept {
+        if (aside_ == 0) return false;
+        --aside_;
+        return true;
+    }
     void forget(Entry& entry) noexcept {
+        judge(entry.more);
         entry.control = nullptr;
         used_ &= ~(uint64_t{1} << (&entry - entries_.data()));
     }
@@ -73,11 +88,19 @@ class MergeOf {
     }
 
   private:
+    // judge - an entry ends, which has met so many more.
+    void judge(uint32_t more) noexcept {
+        met_ += more;
+        if (++tried_ < kTrial) return;
+        if (met_ < kTrial) aside_ = kAside;
+        tried_ = met_ = 0;
+    }
     static size_t slot(const Control& control) noexcept {
         const auto line = reinterpret_cast<uintptr_t>(&control) >> 6;  // controls are lines
         return (line ^ (line >> 6) ^ (line >> 12)) % kEntries;
     }
     uint64_t used_ = 0;  // bit i: entries_[i] holds something
+    uint32_t tried_ = 0, met_ = 0, aside_ = 0;
     std::array<Entry, kEntries> entries_;
 };
 
@@ -117,7 +140,8 @@ struct WeightedOf {
     }
 
     template <class Last>
-    static void release(Control& control, View& view, bool zero, Merge* merge, const Last& last) noexcept {
+    [[gnu::always_inline]] static void release(Control& control, View& view, bool zero, Merge* merge,
+                                               const Last& last) noexcept {
         const uint64_t weight = view.weight;
         view.weight = 0;
         if (Merging && merge != nullptr) return hold_back(control, weight, zero, false, *merge, last);
@@ -174,7 +198,7 @@ struct WeightedOf {
   private:
     // A view of weight 1 cannot be split: fetch more. Its own weight keeps the word above 0, so there
     // is nothing to order. What this very thread holds back comes first: it costs nothing.
-    static void refill(Control& control, View& view, Merge* merge) noexcept {
+    [[gnu::noinline]] static void refill(Control& control, View& view, Merge* merge) noexcept {
         reclaim(control, view, merge);
         if (view.weight > 1) return;
         const uint64_t was = control.word.fetch_add(kGrant, sync::relaxed);
@@ -194,14 +218,19 @@ struct WeightedOf {
     }
 
     template <class Last>
-    static void hold_back(Control& control, uint64_t weight, bool zero, bool member, Merge& merge,
-                          const Last& last) noexcept {
+    [[gnu::always_inline]] static void hold_back(Control& control, uint64_t weight, bool zero, bool member,
+                                                 Merge& merge, const Last& last) noexcept {
         typename Merge::Entry& entry = merge.of(control);
-        if (entry.control == &control) {
-            entry.weight += weight;
-            entry.zero |= zero;
-            return;
-        }
+        if (entry.control != &control) return hold_back_first(control, weight, zero, member, merge, last);
+        entry.weight += weight;
+        ++entry.more;
+        if (zero) entry.zero = true;
+    }
+    template <class Last>
+    [[gnu::noinline]] static void hold_back_first(Control& control, uint64_t weight, bool zero, bool member,
+                                                  Merge& merge, const Last& last) noexcept {
+        if (merge.stands_aside()) return give_to(control, weight, zero, member, last);
+        typename Merge::Entry& entry = merge.of(control);
         if (entry.control != nullptr) give(merge, entry, last);
         merge.put(entry, control, weight, zero, member);
     }
@@ -209,8 +238,12 @@ struct WeightedOf {
     static void give(Merge& merge, typename Merge::Entry& entry, const Last& last) noexcept {
         const typename Merge::Entry held = entry;
         merge.forget(entry);  // first: last() may release other storage, and so come back here
-        if (held.member) return_weight(*held.control, held.weight, held.zero, last);
-        else give_back(*held.control, held.weight, held.zero, last);
+        give_to(*held.control, held.weight, held.zero, held.member, last);
+    }
+    template <class Last>
+    static void give_to(Control& control, uint64_t weight, bool zero, bool member, const Last& last) noexcept {
+        if (member) return_weight(control, weight, zero, last);
+        else give_back(control, weight, zero, last);
     }
 
     // give_back - by one who may be the last: then no locked instruction.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "lib/mbuf/refs.h"
+#include "lib/ref/weighted.h"
 #include "tests/unit/fixture.h"
 
 namespace umbuf::test {
@@ -50,6 +51,39 @@ TEST_F(MergedRelease, TheAuditNamesAStorageThatDoesNotAddUp) {
     EXPECT_EQ(refs_audit(), std::vector<std::string>{});
     m_freem(m);
     m_freem(copy);
+}
+
+// held - storages that this thread holds releases of.
+uint32_t held() {
+    uint32_t n = 0;
+    refs_in_use().held_back([](void* arg, const void*, uint64_t) { ++*static_cast<uint32_t*>(arg); }, &n);
+    return n;
+}
+
+// Goal: where no release meets another one of its storage, the table is not asked any more; and it is
+// asked again later, because traffic changes.
+TEST_F(MergedRelease, TheTableStandsAsideWhileNothingMerges) {
+    if (refs_in_use().name != std::string("weighted")) GTEST_SKIP() << "holds nothing back";
+    using Table = ref::Weighted<>::Merge;
+    const MergedReleases merged;
+    for (uint32_t i = 0; i < Table::kTrial; ++i) {
+        Mbuf* m = clustered(pattern(10, i));
+        m_freem(m_copypacket(m, M_NOWAIT));
+        EXPECT_EQ(held(), 1U) << "not before it was tried";
+        EXPECT_TRUE(m_writable(m)) << "reclaimed";
+        m_freem(m);
+    }
+    Mbuf* m = clustered(pattern(100));
+    for (uint32_t i = 0; i < Table::kAside; ++i) {
+        m_freem(m_copypacket(m, M_NOWAIT));
+        ASSERT_EQ(held(), 0U) << i;
+    }
+    for (uint32_t burst = 0; burst < 2 * Table::kTrial; ++burst) {
+        for (int i = 0; i < 3; ++i) m_freem(m_copypacket(m, M_NOWAIT));
+        ASSERT_EQ(held(), 1U) << "it pays, burst " << burst;
+        refs_flush();
+    }
+    m_freem(m);
 }
 
 class Requests : public MbufTest {};
