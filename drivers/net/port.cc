@@ -10,6 +10,7 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 
+#include "drivers/net/external_memory.h"
 #include "drivers/net/interrupt_thread.h"
 #include "lib/page/extpg.h"
 #include "lib/mbuf/verbs.h"
@@ -250,6 +251,8 @@ void Port::wrap(RxPath rx, TxPath tx, void* context) {
 
 Status Port::start() {
     UM_ASSERT_MSG(phase_ == PortPhase::configured, "port %u is %s", id_, name_of(phase_));
+    if (loses_external_memory(quirks_, devargs_))  // which may have come since configure()
+        return Error{EOPNOTSUPP, fmt::format("port {} ({}, {}): {}", id_, name_, driver_, kExternalMemory)};
     if (Status s = start_device(); !s.ok()) return s;
     phase_ = PortPhase::started;
     use_pages(page_rule_.way, page_rule_.because);

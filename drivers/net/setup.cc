@@ -11,8 +11,8 @@
 #include <rte_dev.h>
 #include <rte_devargs.h>
 #include <rte_errno.h>
-#include <rte_memory.h>
 
+#include "drivers/net/external_memory.h"
 #include "drivers/net/offloads.h"
 #include "drivers/net/port.h"
 #include "lib/page/arena.h"
@@ -148,16 +148,9 @@ Status PortSetup::check_zone() {
     return {};
 }
 
-// check_memory - memory that was made known to EAL from outside has no file that a vhost-user process could
-// map. DPDK 22.11 then cannot tell that process about any memory, says nothing, and every packet sent is
-// counted and lost.
 Status PortSetup::check_memory() {
-    if (port->quirks_.pages != Quirks::by_peer) return {};
-    const auto is_external = [](const rte_memseg_list* list, void*) { return list->external != 0 ? 1 : 0; };
-    if (rte_memseg_list_walk(is_external, nullptr) == 0) return {};
-    return error(EOPNOTSUPP,
-                 "there is external memory (rte_extmem_register), which a vhost-user process cannot map, and "
-                 "with it all packets would be lost unseen; use EAL's own memory, or another driver");
+    if (!loses_external_memory(port->quirks_, port->devargs_)) return {};
+    return error(EOPNOTSUPP, "{}", kExternalMemory);
 }
 
 // check_pages - how unmapped pages will leave. MBUF_FAST_FREE returns mbufs without a look at what they

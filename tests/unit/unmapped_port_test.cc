@@ -9,6 +9,7 @@
 
 #include <rte_memory.h>
 
+#include "drivers/net/fault.h"
 #include "drivers/net/offloads.h"
 #include "tests/unit/paged_packets.h"
 
@@ -338,6 +339,16 @@ TEST_F(UnmappedPort, WindowsOfOthersBecomePagesAgain) {
     EXPECT_EQ(as_is.port->pages().counts().copies, 1u);
 }
 
+TEST_F(UnmappedPort, AFaultDuplicatesPagesByReadingThem) {
+    Loop loop(believed());
+    const FaultPort faults(*loop.port, FaultPlan{.seed = 1, .duplicate = 1000000});
+    open(*loop.port);
+    ASSERT_TRUE(send(*loop.port, paged(pattern(900))));
+    rte_mbuf* got[8];
+    ASSERT_EQ(loop.port->rx_burst(0, got, 8), 2u);
+    for (rte_mbuf* m : {got[0], got[1]}) expect_bytes(Mbuf::of(m), pattern(900));
+}
+
 // ---- what must not be configured
 
 TEST_F(UnmappedPort, R13_ExternalMemoryUnderVirtioUserIsRefused) {
@@ -353,7 +364,11 @@ TEST_F(UnmappedPort, R13_ExternalMemoryUnderVirtioUserIsRefused) {
     ASSERT_FALSE(port.ok());
     EXPECT_NE(port.error().text.find("external memory (rte_extmem_register)"), std::string::npos) << port.error().text;
     ASSERT_EQ(rte_extmem_unregister(memory, kBytes), 0);
-    gone(configured(virtio));
+    auto later = configured(virtio);
+    ASSERT_EQ(rte_extmem_register(memory, kBytes, nullptr, 0, kFrame), 0);
+    EXPECT_EQ(later->start().error().code, EOPNOTSUPP) << "it came after the configuration";
+    ASSERT_EQ(rte_extmem_unregister(memory, kBytes), 0);
+    gone(std::move(later));
     gone(std::move(vhost));
     munmap(memory, kBytes);
 }
