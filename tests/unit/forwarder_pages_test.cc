@@ -6,10 +6,13 @@
 
 #include "app/umfwd/machine/forwarder.h"
 #include "app/umfwd/machine/pages.h"
+#include "app/umfwd/packet/frame.h"
 #include "app/umfwd/verdict.h"
 #include "lib/page/arena.h"
 #include "lib/page/extpg.h"
 #include "tests/unit/fixture.h"
+#include "tests/unit/frames.h"
+#include "tests/unit/page_fixture.h"
 
 namespace umbuf::fwd {
 namespace {
@@ -80,6 +83,33 @@ TEST_F(ForwarderPagesTest, ExtPgsChangesWhileForwarding) {
     f->use_ext_pgs(true);
     EXPECT_TRUE(mb_use_ext_pgs.load(sync::relaxed) && f->settings().ext_pgs);
     f->halt();
+}
+
+// A frame that a ring hands over may go on in a page at any byte.
+class FramesOverPages : public test::PageTest {};
+
+TEST_F(FramesOverPages, AreReadWhereverThePageBegins) {
+    const std::string frame = test::ether(0x0800, test::ip4(17, test::udp(test::pattern(101))));
+    Mbuf* flat = test::clustered(frame);
+    const Frame right = parse(&flat->rte);
+    ASSERT_EQ(right.error, nullptr);
+    for (size_t cut = 1; cut < frame.size(); ++cut) {
+        Mbuf* m = test::headed(frame.substr(0, cut), test::filled(PageClass::cache, frame.substr(cut)));
+        const Frame f = parse(&m->rte);
+        EXPECT_EQ(f.error, nullptr) << cut;
+        EXPECT_EQ(f.l4_len, right.l4_len) << cut;
+        EXPECT_EQ(l4_sum(&m->rte, f), l4_sum(&flat->rte, right)) << cut;
+        m_freem(m);
+    }
+    m_freem(flat);
+}
+
+TEST_F(FramesOverPages, ThatCannotBeReadAreMalformedWhereAHeaderIsMissing) {
+    const std::string frame = test::ether(0x0800, test::ip4(17, test::pattern(100)));
+    Mbuf* m = test::headed(frame.substr(0, 20), mb_alloc_ext_pgs(PageClass::device, 100, M_NOWAIT, "test"));
+    EXPECT_NE(parse(&m->rte).error, nullptr);
+    EXPECT_FALSE(is_readable(&m->rte));
+    m_freem(m);
 }
 
 }  // namespace

@@ -163,20 +163,22 @@ TEST_P(VirtioPages, R13_AVhostUserProcessReadsThePagesThemselves) {
 }
 
 // virtio-user gives back what it has sent when it needs the room, and cannot be asked: closed at the latest.
-TEST_P(VirtioPages, R34_PagesComeHomeWhenThePortIsClosed) {
-    {
-        VirtioPair pair(GetParam());
-        pair.open();
-        for (uint32_t i = 0; i < 20; ++i) {
-            ASSERT_TRUE(send(*pair.virtio, paged(pattern(1000))));
-            expect_bytes(until_received(*pair.vhost), pattern(1000));
+TEST_F(UnmappedDriver, R34_PagesComeHomeWhenThePortIsClosed) {
+    for (const char* ring : {",packed_vq=0", ",packed_vq=1"}) {
+        {
+            VirtioPair pair(ring);
+            pair.open();
+            for (uint32_t i = 0; i < 20; ++i) {
+                ASSERT_TRUE(send(*pair.virtio, paged(pattern(1000))));
+                expect_bytes(until_received(*pair.vhost), pattern(1000));
+            }
+            EXPECT_GT(page_counters().in_use[1], 0u) << "or this tests nothing";
         }
-        EXPECT_GT(page_counters().in_use[1], 0u) << "or this tests nothing";
+        EXPECT_EQ(page_counters().in_use[1], 0u) << ring;
     }
-    EXPECT_EQ(page_counters().in_use[1], 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Rings, VirtioPages, ::testing::Values("", ",packed_vq=1", ",mrg_rxbuf=0", ",in_order=0"),
+INSTANTIATE_TEST_SUITE_P(Rings, VirtioPages, ::testing::Values("", ",packed_vq=1", ",mrg_rxbuf=0"),
                          [](const auto& test) { return "kind" + std::to_string(test.index); });
 
 // ---- memif
