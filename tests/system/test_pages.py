@@ -59,6 +59,23 @@ class Pages(case.SystemTest):
     def test_r13_another_process_gets_pages_of_the_file_cache_uncopied(self):
         self.bytes_arrive(packed=False, huge=False, app=["cache"])
 
+    def test_umfwd_proves_pages_where_both_ends_are_its_own(self):
+        """The vhost side must be up before virtio-user looks for it, so that one comes by hot-plug."""
+        socket = self.lab.path("vhost.sock")
+        forwarder = self.prompt(self.umfwd(
+            "umfwd", [f"net_vhost0,iface={socket}", "net_ring0"],
+            ["-i", "--anon-pages=512", "--total-num-mbufs=8192"]))
+        lab.until(lambda: os.path.exists(socket), "the vhost socket", watch=[forwarder])
+        forwarder.ask(f"port attach net_virtio_user0,path={socket}", r"[Pp]ort 2 is attached")
+        forwarder.ask("port start 2", r"^Done")
+        for port, way in ((0, r"windows \(the self-test came out right at port 2\)"),
+                          (1, r"as-is \(the self-test came out right at port 1\)"),
+                          (2, r"as-is \(the self-test came out right at port 0\)")):
+            forwarder.ask(f"show port info {port}", f"Unmapped pages leave: {way}")
+        report = self.quit(forwarder)
+        for port in report["ports"]:
+            self.assertEqual(port["pages_as_is"] + port["pages_windows"] + port["pages_copied"], 0, port)
+
     @case.needs_root
     def test_dpdk_dumpcap_captures_pages_and_they_arrive_all_the_same(self):
         """A secondary process attaches to files in a hugetlbfs, so these are needed; the peer needs none."""
