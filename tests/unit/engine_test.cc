@@ -987,6 +987,27 @@ TEST_F(SeqTest, DamageToTheShortestFrameIsSeenToo) {
     EXPECT_SEQ(all_through(damaging), 640, 640, 64, 0, 0, 0);
 }
 
+// Goal: it is known whose a damaged packet is, also before any other has come. Method: the first
+// sixteen, each with another bit of its id turned.
+TEST_F(SeqTest, DamageToTheIdsOfTheFirstPacketsIsSeen) {
+    begin(500, {64});
+    const auto damaging = [](uint64_t i, Mbuf* m) -> std::vector<Mbuf*> {
+        if (i < 16) m->data()[44 + i / 8] ^= std::byte{1} << (i % 8);
+        return {m};
+    };
+    EXPECT_SEQ(all_through(damaging), 500, 500, 16, 0, 0, 0);
+    EXPECT_EQ(drops(Drop::not_handled), 0u);
+}
+
+TEST_F(SeqTest, DamageToEveryNumberDoesNotShutTheWindow) {
+    begin(5000, {64});
+    const auto damaging = [](uint64_t, Mbuf* m) -> std::vector<Mbuf*> {
+        m->data()[49] ^= std::byte{1};
+        return {m};
+    };
+    EXPECT_SEQ(all_through(damaging), 5000, 5000, 5000, 0, 0, 0);
+}
+
 TEST_F(SeqTest, EverythingAtOnceAddsUp) {
     begin(4000);
     const auto bad_day = [](uint64_t i, Mbuf* m) -> std::vector<Mbuf*> {
@@ -1126,6 +1147,36 @@ TEST_F(SeqTest, CopiesWithoutEndNeitherShutTheWindowNorHinderTheDrain) {
     EXPECT_EQ(fwd::packets_back(stream), 1u);
     EXPECT_EQ(r.lost, r.sent - 1);
     m_freem(one);
+}
+
+// Goal: copies whose numbers are damaged, which look like packets that are back, are no more than guesses
+// until the next number. Method: more of them than the window is wide, then the packets themselves,
+// then nothing.
+TEST_F(SeqTest, DamagedCopiesNeitherKeepTheWindowOpenNorShutIt) {
+    begin(0, {64});
+    for (int i = 0; i < 100; ++i)
+        engine->burst(stream);
+    const uint64_t window = stream.stats.tx.read();
+    Mbuf* one = take_out();
+    for (uint64_t i = 0; i < 2 * window; ++i) {
+        Mbuf* copy = deep_copy(one);
+        copy->data()[49] ^= std::byte{1};
+        send_in(copy);
+        if (i % 32 == 31) engine->burst(stream);
+    }
+    send_in(one);
+    for (int i = 0; i < 100; ++i) {
+        engine->burst(stream);
+        carry(as_it_is);
+    }
+    const uint64_t sent = stream.stats.tx.read();
+    for (int i = 0; i < 100; ++i)
+        engine->burst(stream);
+    EXPECT_EQ(stream.stats.tx.read(), sent + window) << "as many under way as before";
+    out();  // all of it is lost
+    while (stream.stats.tx.read() == sent + window)
+        engine->burst(stream);  // written off, and on it goes
+    EXPECT_EQ(fwd::seq_report(stream).corrupt, 2 * window);
 }
 
 TEST_F(SeqTest, APacketThatComesAfterItWasWrittenOffIsNotLost) {

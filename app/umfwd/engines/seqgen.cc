@@ -15,20 +15,22 @@
 //
 // The window. At most `window` packets are under way beyond the highest number that has come back,
 // and it is smaller than the rings of the path, so that a lossless path loses nothing to us. A hole
-// in the numbers never blocks it; when nothing new comes back for a while, the packets under way
-// are written off. A packet that comes after all is taken off the loss again: loss is not counted
-// up, it is what has been sent and not seen.
+// in the numbers never blocks it, and a packet whose number is damaged is taken for the next one due.
+// When nothing new comes back for a while, the packets under way are written off. A packet that comes
+// after all is taken off the loss again: loss is not counted up, it is what has been sent and not seen.
 //
 // Who receives. A stream's packets may come back on a port, and so to a lcore, of another stream.
 // The first stream that meets one becomes the receiver of that sender's packets; one flow, so one
-// receive queue. Two generators on two machines must not face each other directly: each would take
-// the other's packets for its own.
+// receive queue. A packet whose id is damaged belongs to the sender whose packets usually come there;
+// if none has come yet, it is counted when the first one does. Two generators on two machines must not
+// face each other directly: each would take the other's packets for its own.
 //
 // Locks:  I immutable after begin   s the sender's lcore   r the receiver's lcore   a atomic
 #include "app/umfwd/engines/seqgen.h"
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 #include <rte_byteorder.h>
@@ -90,13 +92,17 @@ struct Track {
     sync::Counter written_off;      // [s] do not wait for numbers below
     alignas(64) sync::atomic<const Stream*> receiver{nullptr};  // [a] set once
     sync::Counter next;                                         // [r] highest number that came, + 1
+    sync::Counter guessed;                                      // [r] unnumbered ones since it came
     sync::Counter received, corrupt, duplicate, reordered;      // [r]
     sync::Counter distinct;    // [r] numbers that came, each counted once
     sync::Counter unnumbered;  // [r] so damaged that the number is not known
     std::vector<uint64_t> seen = std::vector<uint64_t>(kSeen / 64);  // [r] a bit for each number
 
+    // expected_below - numbers below are not under way. Only the unnumbered ones since the last number
+    // are taken for such: any number of them may be copies, and the next number tells.
     [[nodiscard]] uint64_t expected_below() const noexcept {
-        return std::max(next.read(), written_off.read());
+        const uint64_t passed = std::min(next.read() + guessed.read(), sent.read());
+        return std::max(passed, written_off.read());
     }
     // back - how many have come back, each once: it only grows, and no more than were sent come. A
     // damaged one without a number may be the copy of another, so those may be too many.
@@ -105,6 +111,7 @@ struct Track {
     }
     [[nodiscard]] bool all_back() const noexcept { return back() >= sent.read(); }
     void note(uint64_t seq) noexcept;
+    void note_unnumbered(uint64_t n) noexcept;
 };
 
 // Tracks by the low byte of their id, for the receivers.
@@ -124,6 +131,7 @@ void Track::note(uint64_t seq) noexcept {
                 seen[i % kSeen / 64] &= ~(uint64_t{1} << i % 64);
         word |= bit;
         next.set(seq + 1);
+        guessed.set(0);
         distinct.add(1);
     } else if (old - seq > kSeen || (word & bit) != 0) {  // too late to be told from a duplicate
         duplicate.add(1);
@@ -132,6 +140,14 @@ void Track::note(uint64_t seq) noexcept {
         distinct.add(1);
         reordered.add(1);
     }
+}
+
+// note_unnumbered - n came whose numbers are not known.
+void Track::note_unnumbered(uint64_t n) noexcept {
+    received.add(n);
+    corrupt.add(n);
+    unnumbered.add(n);
+    guessed.add(n);
 }
 
 struct State : EngineState {
@@ -147,6 +163,7 @@ struct State : EngineState {
     sync::atomic<bool> stop{false};        // [a] request_drain
     sync::atomic<bool> gave_up{false};     // [a] told to drain, waited, wrote the rest off
     Track* usual = nullptr;                // [r] whose packets this stream receives
+    uint64_t nobodys = 0;                  // [r] damaged ones that came before any of those
     uint64_t arrived = 0, arrived_at = 0;  // [s] watch(): how many were back, and when it last grew
     uint16_t n_pending = 0;                // [s] numbered, but the port had no room yet
     rte_mbuf* pending[kMaxBurst];          // [s]
@@ -274,10 +291,10 @@ void number_more(const Stream& stream, State& state, uint64_t now) noexcept {
 void watch(State& state, uint64_t now) noexcept {
     Track& track = state.track;
     const bool draining = state.stop.load(sync::relaxed);
-    const bool written_off = draining ? state.gave_up.load(sync::relaxed)
-                                      : track.written_off.read() >= track.sent.read();
+    const bool nothing_due = draining ? state.gave_up.load(sync::relaxed) || track.all_back()
+                                      : track.expected_below() >= track.sent.read();
     const uint64_t arrived = track.back();
-    if (arrived != state.arrived || written_off || track.all_back()) {
+    if (arrived != state.arrived || nothing_due) {
         state.arrived = arrived;
         state.arrived_at = now;
     } else if (now - state.arrived_at > (draining ? 4 * state.patience : state.patience)) {
@@ -342,15 +359,17 @@ class Check {
         if (!is_ours(p, frame, h)) return Drop::not_handled;
         const bool whole = h.magic == kMagic && h.check == check_of(h);
         Track* track = track_of(h, whole);
+        if (track == nullptr && !whole && h.magic == kMagic) {  // it waits until we know whose it is
+            ++state_.nobodys;
+            return Drop::seq_done;
+        }
         if (track == nullptr || !claim(stream_, *track)) return Drop::not_handled;
         if (whole && h.seq >= track->issued.read()) return Drop::not_handled;
         state_.usual = track;
+        const uint64_t unnumbered = std::exchange(state_.nobodys, 0) + (whole ? 0 : 1);
+        if (unnumbered != 0) track->note_unnumbered(unnumbered);
+        if (!whole) return Drop::seq_done;
         track->received.add(1);
-        if (!whole) {
-            track->corrupt.add(1);
-            track->unnumbered.add(1);
-            return Drop::seq_done;
-        }
         const uint16_t length = track->lengths[h.seq % track->lengths.size()];
         const uint32_t at = frame.l4_off() + uint32_t{sizeof(rte_udp_hdr) + sizeof(h)};
         const bool right = frame.l4_len == length - RTE_ETHER_HDR_LEN - sizeof(rte_ipv4_hdr) &&
