@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_halt.py - the end under load: signals to umfwd, and kill -9 to the other end of its link.
 import os
+import re
 import signal
 
 import case
@@ -10,9 +11,9 @@ LOAD = 20000  # packets that make it a load
 
 
 class Halt(case.SystemTest):
-    def start_umfwd(self, vdev, name="umfwd"):
+    def start_umfwd(self, vdev, name="umfwd", mode="macswap"):
         self.forwarder = self.umfwd(name, [vdev], [
-            "-i", "--auto-start", "--forward-mode=macswap", "--total-num-mbufs=16384"])
+            "-i", "--auto-start", f"--forward-mode={mode}", "--total-num-mbufs=16384"])
         return self.forwarder
 
     def start_testpmd(self, vdev, name="testpmd"):
@@ -96,6 +97,34 @@ class Halt(case.SystemTest):
             self.kill_peer()
             self.start_testpmd(f"net_vhost0,iface={self.socket},client=1", f"testpmd-again-{i}")
             self.under_load()
+        self.halt(self.forwarder)
+
+    def dropped(self):
+        """Under tx-full, and under tx-closed."""
+        here = self.forwarder.mark()
+        lab.running_statistics(self.forwarder)
+        text = self.forwarder.output(here)
+        return [int(([0] + re.findall(rf"^  {why}: (\d+)", text, re.MULTILINE))[-1])
+                for why in ("tx-full", "tx-closed")]
+
+    def test_while_the_peer_is_away_nobody_is_inside_the_port(self):
+        """With packed rings its queues are made anew when the peer comes back."""
+        self.socket = self.lab.path("vhost.sock")
+        peer = f"net_vhost0,iface={self.socket},client=1"
+        self.start_testpmd(peer)
+        self.start_umfwd(f"net_virtio_user0,path={self.socket},server=1,packed_vq=1", mode="txonly")
+        sent = lab.port_stats(self.prompt(self.forwarder))["TX-packets"]
+        for again in range(3):
+            lab.until(lambda: lab.port_stats(self.forwarder)["TX-packets"] > sent + LOAD,
+                      "packets sent", watch=[self.forwarder, self.peer])
+            before = self.dropped()[1]
+            self.kill_peer()
+            lab.until(lambda: self.dropped()[1] > before, "closed paths", watch=[self.forwarder])
+            full, closed = self.dropped()
+            lab.until(lambda: self.dropped()[1] > closed + LOAD, "more drops", watch=[self.forwarder])
+            self.assertEqual(self.dropped()[0], full, "the device was asked to send")
+            sent = lab.port_stats(self.forwarder)["TX-packets"]
+            self.start_testpmd(peer, f"testpmd-again-{again}")
         self.halt(self.forwarder)
 
     def test_a_killed_memif_client_may_come_back(self):

@@ -551,7 +551,7 @@ std::string Forwarder::config_text() const {
 void Forwarder::poll() {
     State& s = *state_;
     if (s.halted) return;
-    s.ports->ask_links(s.quiesce());
+    s.ports->watch_links([&s](const Port* port) { return s.running && s.uses(port); }, s.quiesce());
     s.ports->poll_events([&s](Port& port) {
         s.unread.erase(port.id());
         if (Status status = port.halt(s.quiesce()); !status) say(status.error().text + "\n");

@@ -159,7 +159,7 @@ Result<Port*> PortSet::add(uint16_t id) {
     Result<std::unique_ptr<Port>> port = Port::configure(id, Result<PortConfig>(config).value());
     if (!port) return port.error();
     Slot slot{.port = std::move(port).value(), .faults = nullptr, .generation = ++generations_,
-              .said = 0, .link = true, .flushed = 0, .nic = {}, .cleared = {}};
+              .said = 0, .shut = false, .flushed = 0, .nic = {}, .cleared = {}};
     if (!settings_.faults.empty()) {
         Result<FaultPlan> plan = FaultPlan::parse(settings_.faults);
         if (!plan) return plan.error();
@@ -278,21 +278,19 @@ void PortSet::poll_events(const std::function<void(Port&)>& removed) {
     }
 }
 
-void PortSet::ask_links(const Port::Quiesce& quiesce) {
+void PortSet::watch_links(const std::function<bool(const Port*)>& forwards, const Port::Quiesce& quiesce) {
     for (Slot& slot : slots_) {
         Port& port = *slot.port;
-        if (port.driver() != "net_virtio_user" || port.phase() == PortPhase::configured) continue;
-        const bool was_up = slot.link, open = port.phase() == PortPhase::rx_open;
-        if (!was_up && open) {
+        if (port.driver() != "net_virtio_user") continue;
+        if (!port.link_up()) {
+            if (port.phase() != PortPhase::rx_open) continue;
             port.close_rx(quiesce);
             port.close_tx(quiesce);
-        }
-        slot.link = port.link_up();
-        if (!was_up && open) {
+            slot.shut = true;
+        } else if (std::exchange(slot.shut, false) && port.phase() == PortPhase::started && forwards(&port)) {
             port.open_tx();
             port.open_rx();
         }
-        if (slot.link != was_up) marks[port.id()].link.store(true, sync::relaxed);
     }
 }
 

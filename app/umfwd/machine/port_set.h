@@ -55,10 +55,12 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
 
     // poll_events - what drivers reported since the last call; `removed` gets ports that are gone.
     void poll_events(const std::function<void(Port&)>& removed);
-    // ask_links - a virtio-user port that keeps the socket takes its new peer, and makes its queues
-    // anew, while it is asked for its link, and at no other time. So it is asked now and then; and
-    // where that may happen, nobody is inside its paths.
-    void ask_links(const Port::Quiesce& quiesce);
+    // watch_links - a virtio-user port that keeps the socket takes its new peer on EAL's interrupt
+    // thread (drivers/net/interrupt_thread.h), and with packed rings makes its queues anew there; who is
+    // inside its paths has a millisecond to leave. So that nobody is, the paths are closed while the link
+    // is down. To be called now and then: a peer that comes sooner is left to that millisecond.
+    // `forwards`: are the paths of this port to be open? Commands may have changed that meanwhile.
+    void watch_links(const std::function<bool(const Port*)>& forwards, const Port::Quiesce& quiesce);
     // counts - of all ports, the dead included, as raw numbers for report.h's since().
     [[nodiscard]] std::vector<PortForward> counts();
 
@@ -68,7 +70,7 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
         std::unique_ptr<FaultPort> faults;  // after `port`: it goes first
         uint32_t generation = 0;
         size_t said = 0;  // notes that were printed
-        bool link = true;  // as last asked; only virtio-user is
+        bool shut = false;  // by watch_links()
         uint64_t flushed = 0;
         PortNic nic;      // as last asked
         PortNic cleared;  // what it had counted when it was cleared
