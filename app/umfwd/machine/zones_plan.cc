@@ -89,6 +89,7 @@ ZoneConfig zone_config(const ZoneInput& in) {
     config.controls = jumbo;
     // Each storage that is shared takes one, under the schemes that take any.
     config.proxies = config.clusters[0] + kClusterZones * jumbo;
+    // config.tags stays as it is: no mode hangs a tag on a packet, so there is nothing to add up.
     return config;
 }
 
