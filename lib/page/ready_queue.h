@@ -18,6 +18,7 @@
 #pragma once
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 #include "lib/mbuf/verbs/free.h"
 #include "lib/page/extpg.h"
@@ -34,7 +35,7 @@ class ReadyQueue {
     [[nodiscard]] uint32_t size() const noexcept { return size_; }
     // error - 0, or why the queue ended: EIO, or what abort() was told.
     [[nodiscard]] int error() const noexcept { return error_; }
-    // waits - how often pop() found that the next packet was not there.
+    // waits - packets that pop() found at the front and not there yet, each counted once.
     [[nodiscard]] uint64_t waits() const noexcept { return waits_; }
     // aborted - packets that were freed because the queue had ended.
     [[nodiscard]] uint64_t aborted() const noexcept { return aborted_; }
@@ -57,10 +58,11 @@ class ReadyQueue {
             if (first_ == nullptr) return i;
             if (const int error = m_notready(first_); error != 0) {
                 if (error == EIO) (void)abort(EIO);
-                else ++waits_;
+                else waits_ += std::exchange(front_waits_, true) ? 0 : 1;
                 return i;
             }
             to[i] = take();
+            front_waits_ = false;
         }
         return n;
     }
@@ -88,6 +90,7 @@ class ReadyQueue {
     Mbuf* first_ = nullptr;
     Mbuf* last_ = nullptr;
     uint32_t size_ = 0;
+    bool front_waits_ = false;  // and was counted
     int error_ = 0;
     uint64_t waits_ = 0, aborted_ = 0;
 };

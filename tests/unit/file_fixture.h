@@ -16,23 +16,23 @@
 
 namespace umbuf::test {
 
-// TempFile - a file with these bytes, gone at the end.
-class TempFile {
+// NamelessFile - a file with these bytes, and without a name, so that nothing is left of it.
+class NamelessFile {
   public:
-    explicit TempFile(const std::string& bytes) {
-        const int fd = mkstemp(path_.data());
-        if (fd < 0 || ::write(fd, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
-            ADD_FAILURE() << path_ << ": " << std::strerror(errno);
-        ::close(fd);
+    explicit NamelessFile(const std::string& bytes) {
+        std::string name = "umbuf_test_XXXXXX";  // here, not in /tmp: that may be a file system in memory
+        fd_ = mkstemp(name.data());
+        if (fd_ < 0 || ::unlink(name.c_str()) != 0 || ::write(fd_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+            ADD_FAILURE() << name << ": " << std::strerror(errno);
     }
-    ~TempFile() { ::unlink(path_.c_str()); }
-    TempFile(const TempFile&) = delete;
-    TempFile& operator=(const TempFile&) = delete;
-    [[nodiscard]] const std::string& path() const { return path_; }
-    void cut(uint64_t bytes) const { ASSERT_EQ(::truncate(path_.c_str(), static_cast<off_t>(bytes)), 0); }
+    ~NamelessFile() { ::close(fd_); }
+    NamelessFile(const NamelessFile&) = delete;
+    NamelessFile& operator=(const NamelessFile&) = delete;
+    [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
+    void cut(uint64_t bytes) const { ASSERT_EQ(::ftruncate(fd_, static_cast<off_t>(bytes)), 0); }
 
   private:
-    std::string path_ = "umbuf_test_XXXXXX";  // here, not in /tmp: that may be a file system in memory
+    int fd_ = -1;
 };
 
 // BadDisk - a mock of a disk: reads complete in the order, at the time and with the result that the test
@@ -152,6 +152,6 @@ class FileTest : public PageTest {
     std::unique_ptr<PageCache> cache_;
 };
 
-inline std::unique_ptr<InputFile> opened(const TempFile& file) { return InputFile::open(file.path()).value(); }
+inline std::unique_ptr<InputFile> opened(const NamelessFile& file) { return InputFile::open(file.path()).value(); }
 
 }  // namespace umbuf::test

@@ -34,7 +34,7 @@ TEST_F(FileTest, EachBackendReadsAllOfAFileAtEveryLength) {
         }
         start(FileReader::open(kPages, std::move(made).value()));
         for (const size_t n : {1U, 4095U, 4096U, 4097U, kUnit - 1, kUnit, kUnit + 1, 20 * kUnit + 77}) {
-            const TempFile file(pattern(n));
+            const NamelessFile file(pattern(n));
             const auto input = opened(file);
             EXPECT_EQ(all_of(*cache_, *input), pattern(n)) << n << " by " << reader_->backend_name();
         }
@@ -77,7 +77,7 @@ TEST_F(FileTest, IoUringFillsPagesThatNoAddressOfOursCanWrite) {
     Result<std::unique_ptr<ReadBackend>> uring = uring_backend();
     if (!uring) GTEST_SKIP() << uring.error().text;
     start(FileReader::open(kPages, std::move(uring).value()));
-    const TempFile file(pattern(kUnit));
+    const NamelessFile file(pattern(kUnit));
     const auto input = opened(file);
     Mbuf* m = cache_->get(*input, 0);
     EXPECT_EQ(writers_of(m->data()), 0U);
@@ -91,7 +91,7 @@ TEST_F(FileTest, IoUringFillsPagesThatNoAddressOfOursCanWrite) {
 
 TEST_F(FileTest, RepeatedReadsAreNoReads) {
     start();
-    const TempFile file(pattern(kPages * kUnit));
+    const NamelessFile file(pattern(kPages * kUnit));
     const auto input = opened(file);
     for (int round = 0; round < 5; ++round) EXPECT_EQ(all_of(*cache_, *input), pattern(kPages * kUnit));
     EXPECT_EQ(reader_->counters().bytes, kPages * kUnit);
@@ -102,7 +102,7 @@ TEST_F(FileTest, RepeatedReadsAreNoReads) {
 
 TEST_F(FileTest, AHeldPageIsNotEvictedAndAFreedOneIs) {
     start();
-    const TempFile file(pattern(3 * kPages * kUnit));
+    const NamelessFile file(pattern(3 * kPages * kUnit));
     const auto input = opened(file);
     std::vector<Mbuf*> held;
     for (uint32_t i = 0; i < kPages; ++i) {
@@ -134,7 +134,7 @@ TEST_F(FileTest, AHeldPageIsNotEvictedAndAFreedOneIs) {
 
 TEST_F(FileTest, WhatWasAskedForSinceTheHandsVisitStaysOnceMore) {
     start();
-    const TempFile file(pattern(4 * kPages * kUnit));
+    const NamelessFile file(pattern(4 * kPages * kUnit));
     const auto input = opened(file);
     const auto touch = [&](uint64_t i) {
         Mbuf* m = cache_->get(*input, i);
@@ -155,7 +155,7 @@ TEST_F(FileTest, WhatWasAskedForSinceTheHandsVisitStaysOnceMore) {
 TEST_F(FileTest, AFillingPageIsSharedAndReadOnce) {
     BadDisk& disk = start_with_bad_disk();
     disk.hold();
-    const TempFile file(pattern(kUnit));
+    const NamelessFile file(pattern(kUnit));
     const auto input = opened(file);
     Mbuf* a = cache_->get(*input, 0);
     Mbuf* b = cache_->get(*input, 0);
@@ -174,7 +174,7 @@ TEST_F(FileTest, AFillingPageIsSharedAndReadOnce) {
 TEST_F(FileTest, AFillingPageIsNotEvictedAlthoughNobodyHoldsIt) {
     BadDisk& disk = start_with_bad_disk();
     disk.hold();
-    const TempFile file(pattern(2 * kPages * kUnit));
+    const NamelessFile file(pattern(2 * kPages * kUnit));
     const auto input = opened(file);
     for (uint32_t i = 0; i < kPages; ++i) m_freem(cache_->get(*input, i));
     EXPECT_EQ(cache_->get(*input, kPages), nullptr);
@@ -185,7 +185,7 @@ TEST_F(FileTest, AFillingPageIsNotEvictedAlthoughNobodyHoldsIt) {
 
 TEST_F(FileTest, ShortReadsGoOnWhereTheyEnded) {
     BadDisk& disk = start_with_bad_disk();
-    const TempFile file(pattern(2 * kUnit));
+    const NamelessFile file(pattern(2 * kUnit));
     const auto input = opened(file);
     disk.fate(0, {.most = 4096});
     disk.fate(4096, {.most = 1000});
@@ -199,7 +199,7 @@ TEST_F(FileTest, ShortReadsGoOnWhereTheyEnded) {
 
 TEST_F(FileTest, AFileSystemThatRefusesDirectReadsIsReadOtherwise) {
     BadDisk& disk = start_with_bad_disk();
-    const TempFile file(pattern(2 * kUnit));
+    const NamelessFile file(pattern(2 * kUnit));
     const auto input = opened(file);
     if (input->direct_fd() < 0) GTEST_SKIP() << "no O_DIRECT here";
     disk.fate(0, {.most = UINT32_MAX, .error = EINVAL});
@@ -210,7 +210,7 @@ TEST_F(FileTest, AFileSystemThatRefusesDirectReadsIsReadOtherwise) {
 
 TEST_F(FileTest, AnErrorFailsThePageOnceAndTheNextQuestionReadsAnew) {
     BadDisk& disk = start_with_bad_disk();
-    const TempFile file(pattern(2 * kUnit));
+    const NamelessFile file(pattern(2 * kUnit));
     const auto input = opened(file);
     disk.fate(0, {.most = UINT32_MAX, .error = EIO});
     Mbuf* failed = cache_->get(*input, 0);
@@ -227,7 +227,7 @@ TEST_F(FileTest, AnErrorFailsThePageOnceAndTheNextQuestionReadsAnew) {
 
 TEST_F(FileTest, AFileThatWasCutFailsWhereItEnds) {
     start();
-    const TempFile file(pattern(3 * kUnit));
+    const NamelessFile file(pattern(3 * kUnit));
     const auto input = opened(file);
     file.cut(kUnit + 5000);
     Mbuf* pages[3];
@@ -242,7 +242,7 @@ TEST_F(FileTest, AFileThatWasCutFailsWhereItEnds) {
 
 TEST_F(FileTest, AFileThatGrowsIsServedUpToItsSizeAtTheOpening) {
     start();
-    const TempFile file(pattern(kUnit + 100));
+    const NamelessFile file(pattern(kUnit + 100));
     const auto input = opened(file);
     file.cut(3 * kUnit);  // longer, in truth
     EXPECT_EQ(all_of(*cache_, *input), pattern(kUnit + 100));
@@ -252,7 +252,7 @@ TEST_F(FileTest, AFileWithoutANameIsStillRead) {
     start();
     std::unique_ptr<InputFile> input;
     {
-        const TempFile file(pattern(2 * kUnit));
+        const NamelessFile file(pattern(2 * kUnit));
         input = opened(file);
     }
     EXPECT_EQ(all_of(*cache_, *input), pattern(2 * kUnit));
@@ -270,7 +270,7 @@ TEST_F(FileTest, WhatIsNoFileIsRefusedWithASentence) {
 
 TEST_F(FileTest, TheCacheGoesWhileOthersHoldViews) {
     start();
-    const TempFile file(pattern(2 * kUnit));
+    const NamelessFile file(pattern(2 * kUnit));
     const auto input = opened(file);
     Mbuf* a = cache_->get(*input, 0);
     Mbuf* b = cache_->get(*input, 1);
@@ -284,7 +284,7 @@ TEST_F(FileTest, TheCacheGoesWhileOthersHoldViews) {
 TEST_F(FileTest, ManyThreadsShareOneCache) {
     start();
     const std::string bytes = pattern(6 * kPages * kUnit);
-    const TempFile file(bytes);
+    const NamelessFile file(bytes);
     const auto input = opened(file);
     sync::atomic<uint32_t> wrong{0}, looked{0};
     std::vector<std::thread> threads;
