@@ -16,7 +16,7 @@ namespace {
 // settings, which the sums of the report show.
 ArenaConfig arena_config(const Settings& settings) {
     ArenaConfig config;
-    config.cache = {settings.page_cache_mb * ((1u << 20) / kCachePage), kCachePage};
+    config.cache = {page_cache_pages(settings), kCachePage};
     config.anonymous = {settings.anon_pages, kAnonPage};
     config.device = {0, kFrame};
     config.strict = settings.strict_pages;

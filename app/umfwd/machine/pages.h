@@ -13,8 +13,14 @@
 
 namespace umbuf::fwd {
 
-// Bytes of a page: the page cache's hold most of a read, ours a jumbo frame's payload.
-inline constexpr uint32_t kCachePage = 65536, kAnonPage = 16384;
+// Bytes of a page: ours hold a jumbo frame's payload, the page cache's as much as one mbuf can show (its
+// length has 16 bits, so of 64 KiB the last frame would never be used).
+inline constexpr uint32_t kCachePage = 32768, kAnonPage = 16384;
+
+// page_cache_pages - how many pages --page-cache asks for.
+[[nodiscard]] inline uint32_t page_cache_pages(const Settings& settings) {
+    return settings.page_cache_mb * ((1u << 20) / kCachePage);
+}
 
 class Pages {  // Control thread.
   public:
