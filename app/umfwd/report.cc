@@ -60,6 +60,9 @@ constexpr Count<PortForward> kPortCounts[] = {UM_PORT_COUNTS(X)};
 #define X(id) {#id, &SeqReport::id},
 constexpr Count<SeqReport> kSeqCounts[] = {UM_SEQ_COUNTS(X)};
 #undef X
+#define X(id) {#id, &FileReport::id},
+constexpr Count<FileReport> kFileCounts[] = {UM_FILE_COUNTS(X)};
+#undef X
 constexpr Count<FaultCounts> kFaultCounts[] = {
     {"drop", &FaultCounts::drop},           {"duplicate", &FaultCounts::duplicate},
     {"reorder", &FaultCounts::reorder},     {"corrupt", &FaultCounts::corrupt},
@@ -234,11 +237,27 @@ std::string drops_text(const Report& report) {
     return text.empty() ? text : "\nDropped, all streams and ports:\n" + text;
 }
 
+uint64_t copied_bytes(const FileReport& f) {
+    return f.copied_ext_pgs_off + f.copied_nic + f.copied_verb + f.copied_capture;
+}
+
 std::string seq_text(const SeqReport& s, uint64_t unaccounted) {
     if (!s.used) return "";
     return fmt::format("\nSequence check:\n  sent={} received={} corrupt={} duplicate={} reordered={} "
                        "lost={} unaccounted={}\n",
                        s.sent, s.received, s.corrupt, s.duplicate, s.reordered, s.lost, unaccounted);
+}
+
+std::string file_text(const FileReport& f) {
+    if (!f.used) return "";
+    const uint64_t copied = copied_bytes(f);
+    return fmt::format("\nFile:\n  bytes={} packets={} copied bytes={} ({:.1f} per packet)\n"
+                       "  pages: read={} hits={} evicted={} none={}  waits={} no-mbuf={}\n"
+                       "  disk: reads={} bytes={} short={} truncated={} errors={} given up={}  looked at: {} bytes\n",
+                       f.bytes, f.packets, copied,
+                       f.packets == 0 ? 0.0 : static_cast<double>(copied) / static_cast<double>(f.packets),
+                       f.pages_read, f.hits, f.evictions, f.no_page, f.waits, f.no_mbuf, f.reads, f.read_bytes,
+                       f.short_reads, f.truncated, f.errors, f.given_up, f.looked_at);
 }
 
 std::string verdict_text(const Report& report) {
@@ -316,6 +335,11 @@ void add(SeqReport& sum, const SeqReport& one) {
     add_counts(kSeqCounts, sum, one);
 }
 
+void add(FileReport& sum, const FileReport& one) {
+    sum.used |= one.used;
+    add_counts(kFileCounts, sum, one);
+}
+
 void summarize(Report& report) {
     add_streams(report);
     merge_gone(report);
@@ -378,6 +402,7 @@ Report since(Report now, const Report& base) {
     // Loss is what was sent and not seen: it may shrink, and is nothing then.
     for (const auto& count : kSeqCounts)
         now.seq.*count.field -= std::min(now.seq.*count.field, base.seq.*count.field);
+    sub_counts(kFileCounts, now.file, base.file);
     now.seconds = std::max(0.0, now.seconds - base.seconds);
     return now;
 }
@@ -439,7 +464,7 @@ std::string forward_text(const Report& report) {
                             "Clock\n",
                             report.cycles_per_packet, cycles, report.mode, packets,
                             report.tsc_hz / 1000000);
-    return text;
+    return text + file_text(report.file);
 }
 
 std::string final_text(const Report& report) { return zones_text(report) + verdict_text(report); }
@@ -453,7 +478,7 @@ std::string to_json(const Report& report) {
     const SeqReport& seq = report.seq;
     Json drops = Json::object();
     for (const auto& [reason, n] : drops_by_reason(report)) drops[reason] = n;
-    const Json json = {
+    Json json = {
         {"mode", report.mode},
         {"seconds", report.seconds},
         {"mpps", report.mpps},
@@ -477,6 +502,10 @@ std::string to_json(const Report& report) {
         {"zones", list_of(report.zones)},
         {"drops", drops},
     };
+    if (report.file.used) {
+        json["file"] = json_of(kFileCounts, report.file);
+        json["file"]["copied_bytes"] = copied_bytes(report.file);
+    }
     return json.dump(2) + "\n";
 }
 

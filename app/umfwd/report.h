@@ -63,6 +63,28 @@ struct StreamReport {
 
 #define UM_SEQ_COUNTS(X) X(sent) X(received) X(corrupt) X(duplicate) X(reordered) X(lost)
 
+#define UM_FILE_COUNTS(X)                                                     \
+    X(bytes)              /* of the file, taken by the port */               \
+    X(packets)            /* with them */                                    \
+    X(copied_packets)     /* made with --ext-pgs off */                      \
+    X(copied_ext_pgs_off) /* bytes that the CPU copied out of pages, by reason */ \
+    X(copied_nic)                                                             \
+    X(copied_verb)                                                            \
+    X(copied_capture)                                                         \
+    X(looked_at)          /* bytes of pages that the CPU read: checksums */  \
+    X(pages_read)                                                             \
+    X(hits)               /* pages that were there, or on their way */       \
+    X(evictions)                                                              \
+    X(no_page)            /* questions for a page, and all were held */      \
+    X(no_mbuf)            /* tries to make a packet that ended so */         \
+    X(waits)              /* times that the next packet's page had not arrived */ \
+    X(reads)              /* that the kernel was asked for */                \
+    X(read_bytes)                                                             \
+    X(short_reads)                                                            \
+    X(truncated)          /* pages of a file that had become shorter */      \
+    X(errors)             /* pages that could not be read */                 \
+    X(given_up)           /* streams that ended there */
+
 #define UM_COUNT_FIELD(field) uint64_t field = 0;
 
 struct PortNic {  // what the device itself counted: testpmd's "NIC statistics"
@@ -95,6 +117,11 @@ struct SeqReport {  // mode seqgen: the sum over its streams
     bool used = false;
     UM_SEQ_COUNTS(UM_COUNT_FIELD)
 };
+
+struct FileReport {  // mode sendfile: the sum over its streams, and what they share
+    bool used = false;
+    UM_FILE_COUNTS(UM_COUNT_FIELD)
+};
 #undef UM_COUNT_FIELD
 
 struct Report {
@@ -107,6 +134,7 @@ struct Report {
     std::vector<LcoreReport> lcores;
     std::vector<ZoneReport> zones;
     SeqReport seq;
+    FileReport file;
     bool sample = false;          // taken while forwarding: the numbers need not add up yet
     bool final = false;           // halted: pools_balanced means something
     bool pools_balanced = false;
@@ -123,6 +151,7 @@ struct Report {
 };
 
 void add(SeqReport& sum, const SeqReport& one);
+void add(FileReport& sum, const FileReport& one);
 // summarize - fill in what follows from the rest: totals, the accumulated block, rates, conserved.
 void summarize(Report& report);
 // since - now, minus what had been counted at `base`, which has the same streams and lcores.

@@ -16,6 +16,7 @@
 
 #include "app/umfwd/engines/engine.h"
 #include "app/umfwd/say.h"
+#include "lib/page/input_file.h"
 
 #ifndef UMBUF_VERSION
 #define UMBUF_VERSION "0"
@@ -189,6 +190,7 @@ class Parser {
     void buffer_options();
     void page_options();
     void generator_options();
+    void sendfile_options();
     void needless_options();
     [[nodiscard]] std::string unknown(const std::string& argument) const;
 
@@ -377,6 +379,16 @@ void Parser::generator_options() {
     number("--tx-count", s.tx_count, 1, UINT64_MAX, "packets that a generator stream makes");
 }
 
+void Parser::sendfile_options() {
+    Settings& s = settings_;
+    option("--sendfile", [&s](const std::string& text) { s.sendfile = text; }, "the file that mode sendfile sends");
+    number("--sendfile-payload", s.sendfile_payload, 1, kMostFilePayload, "bytes of the file in a packet");
+    number("--sendfile-loops", s.sendfile_loops, 0, UINT64_MAX, "how often each stream sends it; 0: for ever");
+    number("--sendfile-ahead", s.sendfile_ahead, 1, kMostAhead, "pages asked for before they are needed");
+    flag("--sendfile-checksum", [&s] { s.sendfile_checksum = true; },
+         "compute UDP checksums, which reads the pages");
+}
+
 void Parser::needless_options() {
     accepted("--record-core-cycles", "cycles are always counted");
     accepted("--record-burst-stats", "bursts are always counted");
@@ -394,6 +406,7 @@ Parser::Parser() {
     buffer_options();
     page_options();
     generator_options();
+    sendfile_options();
     needless_options();
 }
 
@@ -504,6 +517,15 @@ Status check_pages(const Settings& s) {
     return {};
 }
 
+Status check_sendfile(const Settings& s) {
+    if (s.mode != "sendfile") return {};
+    if (s.sendfile.empty()) return wrong("mode sendfile sends a file: say which, --sendfile=FILE");
+    if (s.page_cache_mb == 0)
+        return wrong("mode sendfile reads files into unmapped pages, and there are none: add --page-cache=MB, "
+                     "such as --page-cache=64");
+    return {};
+}
+
 Status check_generator(const Settings& s) {
     uint32_t length = 0;
     for (const uint16_t segment : s.txpkts) length += segment;
@@ -563,7 +585,17 @@ Status check_writable(const std::string& file) {
 
 }  // namespace
 
+// check_file_to_send - the mode may be another now, and this one later.
+Status check_file_to_send(const std::string& path) {
+    const Result<std::unique_ptr<InputFile>> file = InputFile::open(path);
+    if (!file) return Error{file.error().code, "--sendfile=" + file.error().text};
+    if (file.value()->size() > 0) return {};
+    return Error{ENODATA, fmt::format("--sendfile={}: is empty: there is nothing to send", path)};
+}
+
 Status check_files(const Settings& s) {
+    if (!s.sendfile.empty())
+        if (Status status = check_file_to_send(s.sendfile); !status) return status;
     for (const std::string& file : s.cmdline_files)
         if (Status status = check_readable(file); !status) return status;
     return s.json_file.empty() || s.json_file == "-" ? Status{} : check_writable(s.json_file);
@@ -579,6 +611,7 @@ Status check(const Settings& s) {
     }
     if (Status status = check_places(s); !status) return status;
     if (Status status = check_pages(s); !status) return status;
+    if (Status status = check_sendfile(s); !status) return status;
     return check_generator(s);
 }
 

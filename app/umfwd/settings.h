@@ -66,9 +66,20 @@ struct Settings {
     uint32_t flowgen_flows = 1024;             // [I] --flowgen-flows
     uint64_t tx_count = 0;                     // [I] --tx-count: packets to make; 0: no limit
 
+    // ---- mode sendfile
+    std::string sendfile;                      // [I] --sendfile: the file
+    uint16_t sendfile_payload = 1408;          // [I] --sendfile-payload: bytes of the file in a packet
+    uint64_t sendfile_loops = 1;               // [I] --sendfile-loops: how often; 0: for ever
+    uint16_t sendfile_ahead = 16;              // [I] --sendfile-ahead: pages asked for before they are needed
+    bool sendfile_checksum = false;            // [I] --sendfile-checksum: UDP checksums are computed
+
     // ---- faults
     std::string faults;                        // [I] --faults: FaultPlan::parse; empty: none
 };
+
+// Mode sendfile: with its headers, a payload fits into the longest frame that we set up ports for; and
+// the pages asked for ahead into a table of each stream's.
+inline constexpr uint16_t kMostFilePayload = 9600, kMostAhead = 256;
 
 // has_pages - is an arena of unmapped pages asked for?
 [[nodiscard]] inline bool has_pages(const Settings& s) { return s.page_cache_mb > 0 || s.anon_pages > 0; }

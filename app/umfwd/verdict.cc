@@ -38,6 +38,9 @@ Status verdict(const Report& report, const Settings& settings) {
     if (!report.conserved)
         return Error{EBADMSG, fmt::format("{} packets are not accounted for: see the streams marked NOT "
                                           "CONSERVED", report.surplus.value_or(0))};
+    if (const uint64_t failed = report.file.truncated + report.file.errors; failed > 0)
+        return Error{EIO, fmt::format("--sendfile={}: {} pages could not be read: it was not sent whole",
+                                      settings.sendfile, failed)};
     return report.seq.used ? sequence_verdict(report.seq, settings) : Status{};
 }
 

@@ -201,8 +201,10 @@ TEST_F(CommandTest, AWrongModeIsAnsweredWithTheModesOfTheEngineTable) {
     const std::string said = run("set fwd teleport");
     for (const Engine* engine : engines())
         EXPECT_TRUE(contains(said, engine->name)) << said;
-    for (const Engine* engine : engines())
-        EXPECT_EQ(code_of(std::string("set fwd ") + engine->name), 0) << engine->name;
+    for (const Engine* engine : engines()) {
+        const std::string name = engine->name;  // one of them sends a file, and none was named
+        EXPECT_EQ(code_of("set fwd " + name), name == "sendfile" ? EINVAL : 0) << name;
+    }
     EXPECT_EQ(code_of("set fwd io"), 0);
 }
 

@@ -192,7 +192,8 @@ TEST(EngineTable, HasEveryModeUnderItsName) {
     }
     const std::set<std::string> expected = {"io",     "mac",     "macswap",  "rxonly",
                                             "txonly", "flowgen", "icmpecho", "csum",
-                                            "5tswap", "tee",     "frag",     "seqgen"};
+                                            "5tswap", "tee",     "frag",     "seqgen",
+                                            "sendfile"};
     EXPECT_EQ(names, expected);
     EXPECT_EQ(fwd::find_engine("nonesuch"), nullptr);
 }

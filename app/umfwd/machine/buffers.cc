@@ -12,6 +12,8 @@
 #include <rte_malloc.h>
 #include <rte_memory.h>
 
+#include "app/umfwd/machine/pages.h"
+
 namespace umbuf::fwd {
 
 namespace {
@@ -91,6 +93,9 @@ ZoneInput Buffers::input(int node) const {
     in.lcores = fixed ? settings_.nb_cores + 1 : rte_lcore_count();
     in.jumbo = data_rooms(settings_).back() > kMCLBytes || settings_.mtu > kMCLBytes;
     in.cuts = settings_.mode == "frag" || !fixed;
+    if (settings_.mode == "sendfile" || !fixed) in.files = page_cache_pages(settings_);
+    in.file_ahead = settings_.sendfile_ahead;
+    in.file_payload = settings_.sendfile_payload;
     in.rxq = settings_.rxq;
     in.txq = std::max(settings_.txq, settings_.rxq);
     in.rxd = settings_.rxd;

@@ -26,6 +26,7 @@
 
 #include "app/umfwd/machine/buffers.h"
 #include "app/umfwd/engines/engine.h"
+#include "app/umfwd/engines/sendfile.h"
 #include "app/umfwd/engines/seqgen.h"
 #include "app/umfwd/machine/lane.h"
 #include "app/umfwd/packet/mac_text.h"
@@ -35,6 +36,7 @@
 #include "app/umfwd/say.h"
 #include "app/umfwd/machine/topology.h"
 #include "drivers/net/page_proof.h"
+#include "lib/mbuf/window.h"
 #include "lib/page/extpg.h"
 
 namespace umbuf::fwd {
@@ -146,6 +148,7 @@ struct Run {
     Report base;                     // ... and when counting began: then, or at the last clearing
     std::vector<PortForward> frozen; // what the ports had counted when forwarding stopped
     SeqReport seq;                   // of the run that ended
+    FileReport file;                 // the same
     uint64_t began = 0, ended = 0;   // TSC
 };
 
@@ -177,6 +180,7 @@ struct Forwarder::State : Run {
     void close_paths();
     [[nodiscard]] Report raw() const;
     [[nodiscard]] SeqReport sequence() const;
+    [[nodiscard]] FileReport file_sent() const;
 };
 
 // ---- making the streams -------------------------------------------------------------------------
@@ -247,7 +251,9 @@ Status Forwarder::State::place() {
         if (Status status = place_one(planned, *lanes->list()[planned.lane]); !status) return status;
     report_nodes(placed);
     flush_unread();
-    base = beginning = raw();
+    beginning = raw();
+    beginning.file = file_sent();  // pages may have been copied before this run
+    base = beginning;
     began = rte_rdtsc();
     return lanes->launch();
 }
@@ -335,6 +341,20 @@ SeqReport Forwarder::State::sequence() const {
     return sum;
 }
 
+FileReport Forwarder::State::file_sent() const {
+    FileReport sum;
+    for (const Placed& p : placed) add(sum, file_report(*p.stream));
+    if (!sum.used) return sum;
+    const WindowCounters windows = window_counters();
+    const auto copied = [&windows](CopiedFor why) { return windows.copied_bytes[static_cast<size_t>(why)]; };
+    sum.copied_ext_pgs_off = copied(CopiedFor::ext_pgs_off);
+    sum.copied_nic = copied(CopiedFor::nic);
+    sum.copied_verb = copied(CopiedFor::verb);
+    sum.copied_capture = copied(CopiedFor::capture);
+    sum.looked_at = copied(CopiedFor::read);
+    return sum;
+}
+
 Report Forwarder::State::raw() const {
     Report report;
     report.mode = engine != nullptr ? engine->name : settings.mode;
@@ -354,6 +374,7 @@ Report Forwarder::State::raw() const {
     report.ports = ports->counts();
     if (!running) freeze(report.ports, frozen);
     report.seq = running ? sequence() : seq;
+    report.file = running ? file_sent() : file;
     return report;
 }
 
@@ -430,6 +451,7 @@ Status Forwarder::stop() {
     s.running = false;
     s.end_streams();
     s.seq = s.sequence();
+    s.file = s.file_sent();
     for (Placed& p : s.placed) p.stream->state.reset();  // its tables are the next run's memory
     return {};
 }

@@ -25,6 +25,9 @@ uint64_t descriptors(uint16_t wanted) { return wanted == 0 ? kDefaultDescriptors
 // DPDK lets a cache grow to one and a half times its size before it gives elements back.
 uint64_t caches(const ZoneInput& in) { return uint64_t{in.lcores} * (in.cache + in.cache / 2); }
 
+// What a cluster has besides a file's bytes: the headroom, and less than as much of headers.
+constexpr uint32_t kFileRoom = 2 * RTE_PKTMBUF_HEADROOM;
+
 // What waits to be sent, on every port, whoever received or made it.
 Term transmit_rings(const ZoneInput& in) {
     return {"transmit descriptors", queues(in, in.ports, in.txq) * descriptors(in.txd)};
@@ -52,6 +55,12 @@ std::vector<Term> header_terms(const ZoneInput& in) {
                             {"bursts fanning out", uint64_t{in.lcores} * in.burst * ports(in)},
                             cached(in)};
     if (in.cuts) terms.push_back({"heads of fragments", transmit_rings(in).n + soft_rings(in).n});
+    if (in.files == 0) return terms;
+    // A packet of a file is a head and one piece, or two where it goes over the end of a page.
+    terms.push_back({"pieces of files", 2 * (transmit_rings(in).n + soft_rings(in).n)});
+    terms.push_back({"packets that wait for the disk", uint64_t{in.lcores} * in.burst * 2 * 3});
+    terms.push_back({"pages ahead", uint64_t{in.lcores} * ports(in) * in.file_ahead});
+    terms.push_back({"pages of files", in.files});
     return terms;
 }
 
@@ -86,9 +95,12 @@ ZoneConfig zone_config(const ZoneInput& in) {
     // Where they are usual, each lcore's cache comes on top, or one lcore could hoard them all.
     const uint32_t jumbo = static_cast<uint32_t>(in_hand(in).n + (in.jumbo ? caches(in) : 0));
     for (uint8_t i = 1; i < kClusterZones; ++i) config.clusters[i] = jumbo;
+    // Payload that is copied instead, in what mode sendfile gets for it.
+    for (uint8_t i = 1; in.files > 0 && i < kClusterZones; ++i)
+        if (kClusterSizes[i - 1] < in.file_payload + kFileRoom) config.clusters[i] = sum(cluster_terms(in));
     config.controls = jumbo;
     // Each storage that is shared takes one, under the schemes that take any.
-    config.proxies = config.clusters[0] + kClusterZones * jumbo;
+    config.proxies = config.clusters[0] + kClusterZones * jumbo + in.files;
     // config.tags stays as it is: no mode hangs a tag on a packet, so there is nothing to add up.
     return config;
 }

@@ -21,6 +21,8 @@ struct ZoneInput {  // what the sum is made from
     uint32_t lcores = 2;        // that may forward, and the main one: all keep caches
     bool jumbo = false;         // packets of more than one 2k cluster are expected
     bool cuts = false;          // mode frag may run: what is sent may have a head besides its view
+    uint32_t files = 0;         // mode sendfile may run: pages of its cache
+    uint16_t file_ahead = 0, file_payload = 0;
     uint16_t rxq = 1, txq = 1;  // per port
     uint16_t rxd = 0, txd = 0;  // per queue; 0: the driver's default is not known yet
     uint16_t burst = 32;

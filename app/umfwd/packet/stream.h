@@ -24,6 +24,7 @@ inline constexpr uint16_t kMaxBurst = 512;  // testpmd's limit
     X(not_handled, "not-handled")  /* a packet that the mode has no use for */ \
     X(read_only, "read-only")      /* had to be written, could not be made private */ \
     X(seq_done, "seq-received")    /* mode seqgen: checked and consumed */     \
+    X(io_error, "io-error")        /* mode sendfile: the file could not be read there, or before */ \
     X(drained, "drained")          /* still queued when forwarding stopped */
 
 enum class Drop : uint8_t {

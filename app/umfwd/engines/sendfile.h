@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// sendfile.h - what mode sendfile puts on the wire, and what the forwarder asks of it beside running it.
+#pragma once
+#include <rte_byteorder.h>
+
+#include "app/umfwd/packet/stream.h"
+#include "app/umfwd/report.h"
+
+namespace umbuf::fwd {
+
+// FileHeader - the first 16 bytes of the UDP payload, in network order; `length` bytes of the file, from
+// `offset` on, are the rest. A receiver puts the file together from these, in whatever order they come.
+struct __attribute__((packed)) FileHeader {
+    rte_be64_t offset;
+    rte_be32_t length;
+    rte_be32_t flags;  // kFileLast, and in the high 24 bits which sending of the file it is, from 0 on
+};
+static_assert(sizeof(FileHeader) == 16);
+inline constexpr uint32_t kFileLast = 1;  // the file ends with this packet
+
+// file_report - a stream's numbers, and, of the stream that began first, those of the cache and the
+// reader that all share. Of another mode: nothing. Control thread, from begin to the end of the state.
+[[nodiscard]] FileReport file_report(const Stream& stream);
+
+}  // namespace umbuf::fwd
