@@ -13,9 +13,11 @@
 #include "app/umbench/child.h"
 #include "app/umbench/forward.h"
 #include "app/umbench/packets.h"
+#include "app/umbench/page.h"
 #include "app/umbench/refcount/refcount.h"
 #include "app/umbench/refcount/workload.h"
 #include "app/umbench/stats.h"
+#include "app/umbench/windows.h"
 #include "lib/mbuf/refs.h"
 
 namespace umbuf::bench {
@@ -27,6 +29,7 @@ struct Options {
     Plan plan;
     RefPlan ref_plan;
     PacketsPlan packets_plan;
+    PagePlan page_plan;
     std::string json_file;
     bool self = false;
     std::string umfwd, testpmd = "dpdk-testpmd";
@@ -59,6 +62,8 @@ Status find_programs(Options& options) {
     options.plan.peer.path = options.testpmd;
     options.packets_plan.umfwd.path = options.umfwd;
     options.packets_plan.peer.path = options.testpmd;
+    options.page_plan.umfwd.path = options.umfwd;
+    options.page_plan.peer.path = options.testpmd;
     return {};
 }
 
@@ -193,6 +198,37 @@ void add_packets(CLI::App& app, Options& options) {
     p->add_option("--testpmd", options.testpmd, "the generator")->capture_default_str();
 }
 
+Status page(Options& options) {
+    if (Status found = find_programs(options); !found) return found;
+    const PagePlan& plan = options.page_plan;
+    Result<std::vector<PageRow>> rows = measure_pages(plan, [](const std::string& line) {
+        fmt::print(stderr, "umbench: {}\n", line);
+    });
+    if (!rows) return rows.error();
+    Result<std::vector<WindowRow>> windows = measure_windows(plan.pairs);
+    if (!windows) return windows.error();
+    fmt::print("{}\n{}", page_table(plan, rows.value()), windows_table(windows.value()));
+    return options.json_file.empty() ? Status{} : write_text(options.json_file, page_json(rows.value()));
+}
+
+void add_page(CLI::App& app, Options& options) {
+    CLI::App* p = app.add_subcommand("page", "a file's pages sent as they are, beside copies of them; and what a window costs");
+    PagePlan& plan = options.page_plan;
+    p->add_option("--json", options.json_file, "also write the medians there; - is standard output");
+    p->add_option("--pairs", plan.pairs, "runs with and without unmapped mbufs, per port and payload")
+        ->capture_default_str()->check(CLI::Range(1, 1000));
+    p->add_option("--seconds", plan.seconds, "measured per run")
+        ->capture_default_str()->check(CLI::Range(0.1, 3600.0));
+    p->add_option("--port", plan.ports, "null, virtio")
+        ->capture_default_str()->delimiter(',')->check(CLI::IsMember({"null", "virtio"}));
+    p->add_option("--payload", plan.payloads, "bytes of the file in each packet")
+        ->capture_default_str()->delimiter(',')->check(CLI::Range(16, 9000));
+    p->add_option("--burst", plan.burst, "packets per burst")
+        ->capture_default_str()->check(CLI::Range(1, 512));
+    p->add_option("--umfwd", options.umfwd, "the program to measure (default: umfwd beside umbench)");
+    p->add_option("--testpmd", options.testpmd, "the receiver")->capture_default_str();
+}
+
 int run(int argc, char** argv) {
     CLI::App app{"umbench: benchmarks of umbuf, each beside its baseline"};
     app.require_subcommand(1);
@@ -200,11 +236,13 @@ int run(int argc, char** argv) {
     add_forward(app, options);
     add_refcount(app, options);
     add_packets(app, options);
+    add_page(app, options);
     CLI11_PARSE(app, argc, argv);
     const bool in_process = app.got_subcommand("refcount");
     if (!in_process) catch_interrupts();  // children must be ended; alone, a signal may just end us
     const Status done = in_process                     ? refcount(options)
                         : app.got_subcommand("packets") ? packets(options)
+                        : app.got_subcommand("page")    ? page(options)
                                                         : forward(options);
     if (done) return 0;
     fmt::print(stderr, "umbench: {}\n", done.error().text);

@@ -58,14 +58,6 @@ Result<Child> start_umfwd(const PacketsPlan& plan, const PacketsRow& what,
     return umfwd;
 }
 
-// run_for - count from after the warm-up for the plan's seconds. The forwarding has stopped then.
-Status run_for(Child& umfwd, const PacketsPlan& plan) {
-    if (Status warm = umfwd.wait(plan.warm_up); !warm) return warm;
-    if (Status cleared = umfwd.send("clear fwd stats all"); !cleared) return cleared;
-    if (Status waited = umfwd.wait(plan.seconds); !waited) return waited;
-    return umfwd.send("stop");
-}
-
 Result<Reading> run_once(const PacketsPlan& plan, const PacketsRow& what) {
     const TempDir dir;
     const std::vector<unsigned> cpus = allowed_cpus();
@@ -78,10 +70,9 @@ Result<Reading> run_once(const PacketsPlan& plan, const PacketsRow& what) {
     Result<Child> peer = start_peer(plan.peer, sockets, cpus.back(),
                                     {fmt::format("--txpkts={}", plan.frame)});
     if (!peer) return peer.error();
-    if (Status ran = run_for(umfwd.value(), plan); !ran) return ran.error();
+    if (Status ran = run_for(umfwd.value(), plan.warm_up, plan.seconds); !ran) return ran.error();
     if (Status left = leave(peer.value()); !left) return left.error();
-    if (Status sent = umfwd.value().send("quit"); !sent) return sent.error();
-    if (Status ended = umfwd.value().wait_exit(kAnswer_s); !ended) return ended.error();
+    if (Status left = leave(umfwd.value()); !left) return left.error();
     return read_report(report);
 }
 

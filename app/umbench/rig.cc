@@ -111,6 +111,13 @@ Result<Sample> sample(Child& child) {
     return Sample{packets.value(), std::chrono::steady_clock::now()};
 }
 
+Status run_for(Child& umfwd, double warm_up, double seconds) {
+    if (Status warm = umfwd.wait(warm_up); !warm) return warm;
+    if (Status cleared = umfwd.send("clear fwd stats all"); !cleared) return cleared;
+    if (Status waited = umfwd.wait(seconds); !waited) return waited;
+    return umfwd.send("stop");
+}
+
 Status leave(Child& child) {
     for (const char* line : {"stop", "quit"})
         if (Status sent = child.send(line); !sent) return sent;

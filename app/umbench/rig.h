@@ -63,6 +63,8 @@ struct Sample {
 };
 // sample - how many packets a program says that it has sent. Error: it does not answer.
 [[nodiscard]] Result<Sample> sample(Child& child);
+// run_for - count from after the warm-up for so many seconds. The forwarding has stopped then.
+[[nodiscard]] Status run_for(Child& umfwd, double warm_up, double seconds);
 // leave - stop forwarding and end. Error: it did not, or with what status.
 [[nodiscard]] Status leave(Child& child);
 
