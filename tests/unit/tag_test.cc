@@ -55,6 +55,23 @@ TEST_F(Tags, CanBeTakenOffAndDeletedAnywhereInTheList) {
     m_freem(m);
 }
 
+TEST_F(Tags, OfAPacketOfOneMbufGoWithItsCopies) {
+    for (const Kind kind : kKinds) {
+        if (kind == Kind::clone) continue;  // it has no place for tags
+        SCOPED_TRACE(name(kind));
+        const Made made = make(kind, pattern(200));
+        add_tag(made.m, 7, "one");
+        for (Mbuf* copy : {m_copypacket(made.m, M_NOWAIT), m_copym(made.m, 0, 100, M_NOWAIT)}) {
+            EXPECT_EQ(tags_of(copy), "7:one");
+            EXPECT_NE(m_tag_first(copy), m_tag_first(made.m)) << "copies of their own";
+            verify(copy);
+            m_freem(copy);
+        }
+        m_freem(made.m);
+        m_freem(made.other);
+    }
+}
+
 TEST_F(Tags, GoWithThePacketThroughEachVerb) {
     for (const Kind kind : kKinds) {
         SCOPED_TRACE(name(kind));
