@@ -15,7 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kFileMb = 16;  // less than the page cache
+constexpr size_t kFileMb = 16;    // less than the page cache
+constexpr unsigned kHeaders = 64;  // of a packet, at most
 
 struct Reading {
     double mpps = 0, cycles = 0;
@@ -56,6 +57,7 @@ Result<Child> start_sender(const PagePlan& plan, const PageRow& what, bool unmap
     args.push_back("--sendfile=" + (dir / "file").string());
     args.push_back(fmt::format("--sendfile-payload={}", what.payload));
     args.push_back("--sendfile-loops=0");
+    args.push_back(fmt::format("--max-pkt-len={}", std::max(1518U, what.payload + kHeaders)));
     args.push_back(fmt::format("--page-cache={}", 2 * kFileMb));
     args.push_back(fmt::format("--ext-pgs={}", unmapped ? "on" : "off"));
     args.push_back("--json=" + (dir / "report.json").string());

@@ -69,6 +69,21 @@ class Umbench(case.SystemTest):
         self.assertEqual([scheme for mode, scheme, _ in turns if mode == "tee"],
                          [first, second, second, first])
 
+    def test_each_port_and_payload_is_measured_with_pages_and_with_copies(self):
+        report = self.logs / "page.json"
+        status, bench = self.umbench("page", "--pairs", "1", "--seconds", "0.1", "--payload", "1408,9000",
+                                     "--json", report)
+        self.assertEqual(status, 0, bench.last_words())
+        rows = json.loads(report.read_text())
+        self.assertEqual([(row["port"], row["payload"]) for row in rows],
+                         [(port, payload) for port in ("null", "virtio") for payload in (1408, 9000)])
+        for row in rows:
+            for key in ("unmapped_mpps", "copied_mpps", "ratio", "unmapped_cycles", "copied_cycles"):
+                self.assertTrue(math.isfinite(row[key]) and row[key] > 0, f"{key} of {row}")
+            self.assertAlmostEqual(row["ratio"] * row["copied_mpps"] / row["unmapped_mpps"], 1, 6)
+        for window in ("mapped", "alias", "strict"):
+            self.assertRegex(bench.output(), rf"(?m)^{window} +[\d.]+ ")
+
     def test_a_scheme_that_there_is_not_is_refused_before_anything_runs(self):
         status, bench = self.umbench("packets", "--scheme", "weighted,nonesuch")
         self.assertGreater(status, 0)

@@ -66,6 +66,7 @@ TEST_F(PageTest, OnlyAnAnonymousPageWithOneHolderIsWritten) {
     Mbuf* copy = m_copym(own, 10, 20, M_NOWAIT);
     ASSERT_NE(copy, nullptr);
     EXPECT_TRUE(m_unmapped(copy));
+    verify(copy);
     EXPECT_EQ(page_map(own, 0, 100, PageProt::write, map), EROFS);
     EXPECT_EQ(page_map(copy, 0, 20, PageProt::write, map), EROFS);
     m_freem(own);
