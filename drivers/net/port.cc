@@ -147,10 +147,7 @@ Sent Port::slow_tx(Port& port, uint16_t queue, rte_mbuf** burst, uint16_t n) noe
 
 // page_door - the pages of a chain are made fit for the device. Flattening reads them where they are, so
 // it comes first for a chain that needs it; copies of large pages are more mbufs, so it may come after.
-Port::Door Port::page_door(rte_mbuf*& m, bool captured, PageTally& tally) noexcept {
-    // Pages are never first (E1), but a window may be, which only a reader in this process can follow.
-    const bool lone_window = pages_.way() != PageWay::windows && ghost::alias_has(m->buf_addr);
-    if (__builtin_expect(m->nb_segs == 1 && !lone_window, 1)) return Door::device;
+Port::Door Port::page_door(rte_mbuf*& m, bool lone_window, bool captured, PageTally& tally) noexcept {
     if (lone_window || !sendable(m)) {
         const bool pages = m_has_unmapped(Mbuf::of(m));
         if (pages && (tally.error = chain_readable(Mbuf::of(m))) != 0) return Door::pages;
@@ -171,7 +168,14 @@ struct Port::PageWays {
     uint16_t queue;
     void* callbacks;
     PageTally& tally;
-    Door choose(rte_mbuf*& m) const noexcept { return port.page_door(m, callbacks != nullptr, tally); }
+    // Pages are never first (E1), so most packets need one look. A window may be first, and only a reader in
+    // this process can follow it.
+    bool read_here = port.pages_.way() == PageWay::windows;
+    Door choose(rte_mbuf*& m) const noexcept {
+        const bool lone_window = !read_here && ghost::alias_has(m->buf_addr);
+        if (__builtin_expect(m->nb_segs == 1 && !lone_window, 1)) return Door::device;
+        return port.page_door(m, lone_window, callbacks != nullptr, tally);
+    }
     uint16_t send(rte_mbuf** run, uint16_t n, bool uncaptured) const noexcept {
         return tx_through(port.id_, queue, uncaptured ? nullptr : callbacks, run, n);
     }

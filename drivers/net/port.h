@@ -172,7 +172,8 @@ class Port {
     enum class Door : uint8_t { device, uncaptured, chain, pages };  // the two last: dead
     [[nodiscard]] Door chain_door(rte_mbuf*& m) noexcept;
     [[nodiscard]] Door flat_door(rte_mbuf*& m) noexcept;
-    [[nodiscard]] Door page_door(rte_mbuf*& m, bool captured, PageTally& tally) noexcept;
+    [[nodiscard]] Door page_door(rte_mbuf*& m, bool lone_window, bool captured, PageTally& tally) noexcept
+        __attribute__((noinline));
     struct ChainWay;
     struct PageWays;
     template <class Way>
