@@ -26,7 +26,6 @@
 #include <rte_cycles.h>
 
 #include "app/umfwd/engines/engines.h"
-#include "app/umfwd/engines/template.h"
 #include "app/umfwd/packet/burst.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/settings.h"
@@ -38,7 +37,6 @@
 namespace umbuf::fwd {
 namespace {
 
-constexpr uint32_t kHead = kUdpFrameHeader + sizeof(FileHeader);
 constexpr uint32_t kRoom = RTE_PKTMBUF_HEADROOM;  // before a copied frame, for drivers that prepend
 constexpr uint32_t kUnknownRing = 1024;           // when a driver does not tell its ring's size
 
@@ -153,7 +151,7 @@ Status check_pages(const State& state, const Stream& stream) {
 Status check_length(const Stream& stream, uint32_t payload) {
     uint16_t mtu = 0;
     if (rte_eth_dev_get_mtu(stream.tx_port->id(), &mtu) != 0) return {};
-    const uint32_t length = kHead - RTE_ETHER_HDR_LEN + payload;
+    const uint32_t length = kFileHead - RTE_ETHER_HDR_LEN + payload;
     if (length <= mtu) return {};
     return Error{EMSGSIZE, fmt::format("--sendfile-payload={}: makes IPv4 packets of {} bytes, and the MTU of port {} is "
                                        "{}: give --sendfile-payload={} or less, or a larger --max-pkt-len",
@@ -251,9 +249,9 @@ bool each_piece(const State& state, uint32_t n, F f) noexcept {
 Mbuf* made_unmapped(const State& state, uint32_t n) noexcept {
     Mbuf* m = m_gethdr(M_NOWAIT, MT_DATA);
     if (m == nullptr) return nullptr;
-    m->rte.data_off = kMLen - kHead;
-    m->set_len(kHead);
-    m->rte.pkt_len = kHead;
+    m->rte.data_off = kMLen - kFileHead;
+    m->set_len(kFileHead);
+    m->rte.pkt_len = kFileHead;
     write_head(state, m->data(), n);
     const bool whole = each_piece(state, n, [m](Mbuf* view, uint32_t off, uint32_t len) {
         Mbuf* piece = m_copym(view, off, len, M_NOWAIT);
@@ -267,13 +265,13 @@ Mbuf* made_unmapped(const State& state, uint32_t n) noexcept {
 
 // made_copied - the same frame in one cluster. The views are readable. Null: out of clusters.
 Mbuf* made_copied(const State& state, uint32_t n) noexcept {
-    Mbuf* m = m_getjcl(M_NOWAIT, MT_DATA, M_PKTHDR, kRoom + kHead + n);
+    Mbuf* m = m_getjcl(M_NOWAIT, MT_DATA, M_PKTHDR, copied_file_room(n));
     if (m == nullptr) return nullptr;
     m->rte.data_off = kRoom;
-    m->set_len(kHead + n);
-    m->rte.pkt_len = kHead + n;
+    m->set_len(kFileHead + n);
+    m->rte.pkt_len = kFileHead + n;
     write_head(state, m->data(), n);
-    std::byte* to = m->data() + kHead;
+    std::byte* to = m->data() + kFileHead;
     each_piece(state, n, [&to](const Mbuf* view, uint32_t off, uint32_t len) {
         const ReadWindow in(view, off, len, CopiedFor::ext_pgs_off);
         std::memcpy(to, in.bytes(), len);
@@ -351,14 +349,14 @@ void fill_pending(const Stream& stream, State& state) noexcept {
 uint32_t send(Stream& stream, State& state) noexcept {
     if (state.n_pending == 0) return 0;
     uint64_t bytes = 0, left = 0;
-    for (uint16_t i = 0; i < state.n_pending; ++i) bytes += state.pending[i]->pkt_len - kHead;
+    for (uint16_t i = 0; i < state.n_pending; ++i) bytes += state.pending[i]->pkt_len - kFileHead;
     const Sent sent = stream.tx_port->tx_burst(stream.tx_queue, state.pending, state.n_pending);
     stream.stats.made.add(sent.taken);  // counted when they leave, so that B1 holds without the rest
     stream.stats.tx.add(sent.alive());
     count_dead(stream, sent);
     state.n_pending = static_cast<uint16_t>(state.n_pending - sent.taken);
     std::memmove(state.pending, state.pending + sent.taken, state.n_pending * sizeof(rte_mbuf*));
-    for (uint16_t i = 0; i < state.n_pending; ++i) left += state.pending[i]->pkt_len - kHead;
+    for (uint16_t i = 0; i < state.n_pending; ++i) left += state.pending[i]->pkt_len - kFileHead;
     state.packets.add(sent.taken);
     state.bytes.add(bytes - left);
     return sent.taken;

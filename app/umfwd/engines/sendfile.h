@@ -3,6 +3,7 @@
 #pragma once
 #include <rte_byteorder.h>
 
+#include "app/umfwd/engines/template.h"
 #include "app/umfwd/packet/stream.h"
 #include "app/umfwd/report.h"
 
@@ -17,6 +18,11 @@ struct __attribute__((packed)) FileHeader {
 };
 static_assert(sizeof(FileHeader) == 16);
 inline constexpr uint32_t kFileLast = 1;  // the file ends with this packet
+
+// kFileHead - all that is before the file's bytes in a frame.
+inline constexpr uint32_t kFileHead = kUdpFrameHeader + sizeof(FileHeader);
+// copied_file_room - what a packet with n bytes of the file takes of a cluster, with --ext-pgs off.
+[[nodiscard]] constexpr uint32_t copied_file_room(uint32_t n) { return RTE_PKTMBUF_HEADROOM + kFileHead + n; }
 
 // file_report - a stream's numbers, and, of the stream that began first, those of the cache and the
 // reader that all share. Of another mode: nothing. Control thread, from begin to the end of the state.

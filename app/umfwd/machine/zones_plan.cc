@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "app/umfwd/engines/sendfile.h"
+
 namespace umbuf::fwd {
 
 namespace {
@@ -24,9 +26,6 @@ uint64_t descriptors(uint16_t wanted) { return wanted == 0 ? kDefaultDescriptors
 
 // DPDK lets a cache grow to one and a half times its size before it gives elements back.
 uint64_t caches(const ZoneInput& in) { return uint64_t{in.lcores} * (in.cache + in.cache / 2); }
-
-// What a cluster has besides a file's bytes: the headroom, and less than as much of headers.
-constexpr uint32_t kFileRoom = 2 * RTE_PKTMBUF_HEADROOM;
 
 // What waits to be sent, on every port, whoever received or made it.
 Term transmit_rings(const ZoneInput& in) {
@@ -95,9 +94,10 @@ ZoneConfig zone_config(const ZoneInput& in) {
     // Where they are usual, each lcore's cache comes on top, or one lcore could hoard them all.
     const uint32_t jumbo = static_cast<uint32_t>(in_hand(in).n + (in.jumbo ? caches(in) : 0));
     for (uint8_t i = 1; i < kClusterZones; ++i) config.clusters[i] = jumbo;
-    // Payload that is copied instead, in what mode sendfile gets for it.
+    // Payload that is copied instead, in the smallest cluster that it fits into.
+    const uint32_t copy = copied_file_room(in.file_payload);
     for (uint8_t i = 1; in.files > 0 && i < kClusterZones; ++i)
-        if (kClusterSizes[i - 1] < in.file_payload + kFileRoom) config.clusters[i] = sum(cluster_terms(in));
+        if (kClusterSizes[i - 1] < copy && copy <= kClusterSizes[i]) config.clusters[i] = sum(cluster_terms(in));
     config.controls = jumbo;
     // Each storage that is shared takes one, under the schemes that take any.
     config.proxies = config.clusters[0] + kClusterZones * jumbo + in.files;
