@@ -96,6 +96,19 @@ TEST(Settings, WhatIsSaidOfPagesNeedsPages) {
     EXPECT_NE(refusal({"--unmapped-ports=0", "--page-cache=0"}).find("there are no pages to send"), std::string::npos);
 }
 
+TEST(Settings, ModeSendfileNeedsAFileAndPages) {
+    const Settings s = good({"--forward-mode=sendfile", "--sendfile=f", "--page-cache=8", "--sendfile-payload=9000",
+                             "--sendfile-loops=0", "--sendfile-ahead=256", "--sendfile-checksum"});
+    EXPECT_EQ(s.sendfile, "f");
+    EXPECT_EQ(s.sendfile_payload, 9000);
+    EXPECT_EQ(s.sendfile_loops, 0U);
+    EXPECT_EQ(s.sendfile_ahead, 256);
+    EXPECT_TRUE(s.sendfile_checksum);
+    EXPECT_NE(refusal({"--forward-mode=sendfile", "--page-cache=8"}).find("--sendfile=FILE"), std::string::npos);
+    EXPECT_NE(refusal({"--forward-mode=sendfile", "--sendfile=f"}).find("--page-cache=MB"), std::string::npos);
+    EXPECT_EQ(refusal({"--sendfile-ahead=257"}), "--sendfile-ahead=257: expected a number from 1 to 256");
+}
+
 TEST(Settings, MasksAreListsInAnotherForm) {
     const Settings s = good({"--portmask=0x5", "--coremask=e"});
     EXPECT_EQ(s.port_list, (std::vector<uint16_t>{0, 2}));
