@@ -2,6 +2,7 @@
 # test_sendfile.py - mode sendfile, judged by programs that know nothing of unmapped pages.
 #
 #      umfwd --virtio-user--> vhost-user, dpdk-testpmd (io) --net_tap--> Linux --UDP--> file_receiver.py
+#      umfwd ------------------------net_tap---------------------------> Linux --UDP--> file_receiver.py
 #
 # The pages leave umfwd by the other process's hands, and Linux looks at every header; the receiver
 # puts the file together and hashes it. UM_SENDFILE_MB sets the file's size.
@@ -53,6 +54,10 @@ class ToTheKernel(Sendfile):
         lab.until(lambda: os.path.exists(self.socket), "the vhost socket", watch=[self.testpmd])
         if forwarding:
             self.testpmd.ask("start", r"packet forwarding - ports=2")
+        self.receive(tap, size)
+
+    def receive(self, tap, size):
+        """Who puts the file together from what comes out of the interface."""
         self.namespace = self.lab.namespace("a")
         self.namespace.adopt(tap, "198.18.0.2/15")
         self.receiver = self.lab.program("receiver", self.namespace.command(
@@ -116,6 +121,17 @@ class ToTheKernel(Sendfile):
         self.assertGreater(sent["copied_packets"], 0)
         self.assertLess(sent["copied_packets"], sent["packets"])
         self.assertEqual(sent["bytes"], file.stat().st_size)
+
+    def test_a_port_that_reads_what_it_sends_gets_windows_and_nothing_is_copied(self):
+        """net_tap writes with the CPU, so the file leaves by the read-only aliases."""
+        file, tap = self.make_file(), f"um{os.getpid()}t"
+        umfwd = self.prompt(self.sender(file, "-i", "--sendfile-payload=1456", auto=False,
+                                        vdevs=[f"net_tap0,iface={tap},mac={MAC}"]))
+        self.receive(tap, file.stat().st_size)
+        umfwd.ask("start", r"packet forwarding - ports=1")
+        self.arrives(file)
+        sent = self.quit(umfwd)["file"]
+        self.assertEqual(sent["copied_bytes"] + sent["copied_packets"], 0)
 
     def half_way(self, change):
         """Send until the ring is full, to a peer that takes nothing; change the file; let the peer go on."""
