@@ -132,7 +132,7 @@ def said_by(program, question):
 
 def schemes_of(program):
     """The reference-count schemes that a program is run under; None: the default one, not named."""
-    of_mbufs = program.name.endswith(("mbuf_tests", "verb_tests", "page_tests"))
+    of_mbufs = program.name.endswith(("mbuf_tests", "verb_tests", "page_tests", "esp_tests"))
     return (said_by(program, "--refcnt-names").split() if of_mbufs else []) or [None]
 
 
