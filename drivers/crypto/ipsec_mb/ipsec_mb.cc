@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// ipsec_mb.cc - the engine's table: keys, lanes, and which way a job goes.
+#include "drivers/crypto/ipsec_mb/ipsec_mb.h"
+
+#include <cstdlib>
+#include <new>
+#include <string>
+
+#include "drivers/crypto/ipsec_mb/key.h"
+
+namespace umbuf {
+namespace ipsec_mb {
+
+IMB_MGR* manager() {
+    IMB_MGR* mgr = alloc_mb_mgr(0);
+    if (mgr == nullptr) return nullptr;
+    const char* less = std::getenv("UM_IPSEC_MB");
+    const std::string path = less == nullptr ? "" : less;
+    if (path == "sse")
+        init_mb_mgr_sse(mgr);
+    else if (path == "avx2")
+        init_mb_mgr_avx2(mgr);
+    else
+        init_mb_mgr_auto(mgr, nullptr);
+    return mgr;
+}
+
+namespace {
+
+// The manager that keys are expanded with: made once, and kept.
+IMB_MGR* shared_manager() {
+    static IMB_MGR* const mgr = manager();
+    return mgr;
+}
+
+Status ready() {
+    if (imb_get_version() >> 16 != IMB_VERSION_NUM >> 16)
+        return Error{ENOTSUP, std::string("ipsec-mb: built for version ") + IMB_VERSION_STR + " of the library, and it is " +
+                                  imb_get_version_str()};
+    if ((imb_get_feature_flags() & IMB_FEATURE_AESNI) == 0)
+        return Error{ENOTSUP, "ipsec-mb: this CPU has no AES instructions; choose another engine"};
+    if (shared_manager() == nullptr) return Error{ENOMEM, "ipsec-mb: no memory for its manager"};
+    if (const int error = imb_get_errno(shared_manager()); error != 0)
+        return Error{EIO, std::string("ipsec-mb: the library says: ") + imb_get_strerror(error)};
+    return {};
+}
+
+bool supports(const Algorithm& algorithm) noexcept { return algorithm.aead(); }
+
+size_t key_bytes(const Algorithm&) noexcept { return sizeof(Key); }
+
+void expand_gcm(IMB_MGR* mgr, uint8_t bytes, const void* raw, gcm_key_data* to) {
+    switch (bytes) {
+    case 16: IMB_AES128_GCM_PRE(mgr, raw, to); break;
+    case 24: IMB_AES192_GCM_PRE(mgr, raw, to); break;
+    default: IMB_AES256_GCM_PRE(mgr, raw, to); break;
+    }
+}
+
+void make_key(const Algorithm& algorithm, std::span<const std::byte> raw, std::byte* to) {
+    Key* key = new (to) Key{};
+    const CipherKind& kind = *algorithm.cipher;
+    key->cipher = kind.cipher;
+    key->integrity = algorithm.aead() ? Integrity::aead : algorithm.integrity->integrity;
+    key->bytes = kind.key;
+    key->iv = kind.iv;
+    key->icv = static_cast<uint8_t>(algorithm.icv());
+    std::memcpy(key->salt, raw.data() + kind.key, kind.salt);
+    if (kind.cipher == Cipher::chacha20_poly1305)
+        std::memcpy(key->chacha, raw.data(), sizeof(key->chacha));
+    else
+        expand_gcm(shared_manager(), kind.key, raw.data(), &key->gcm);
+}
+
+EngineLane* open_lane(int) {
+    Lane* lane = new (std::nothrow) Lane{manager()};
+    if (lane == nullptr || lane->mgr != nullptr) return reinterpret_cast<EngineLane*>(lane);
+    delete lane;
+    return nullptr;
+}
+
+void close_lane(EngineLane* opaque) noexcept {
+    if (opaque == nullptr) return;
+    Lane* lane = &Lane::of(*opaque);
+    free_mb_mgr(lane->mgr);
+    delete lane;
+}
+
+void run(EngineLane& opaque, Job* jobs, uint16_t n) noexcept {
+    Lane& lane = Lane::of(opaque);
+    for (uint16_t i = 0; i < n; ++i) {
+        switch (Key::of(jobs[i])->cipher) {
+        case Cipher::aes_gcm: run_gcm(lane, jobs[i]); break;
+        case Cipher::aes_gmac: run_gmac(lane, jobs[i]); break;
+        case Cipher::chacha20_poly1305: run_chacha20_poly1305(lane, jobs[i]); break;
+        default: UM_ASSERT_MSG(false, "a key of another engine");
+        }
+    }
+}
+
+}  // namespace
+}  // namespace ipsec_mb
+
+const Engine ipsec_mb_engine = {
+    .name = "ipsec-mb",
+    .ready = ipsec_mb::ready,
+    .supports = ipsec_mb::supports,
+    .key_bytes = ipsec_mb::key_bytes,
+    .make_key = ipsec_mb::make_key,
+    .open = ipsec_mb::open_lane,
+    .close = ipsec_mb::close_lane,
+    .run = ipsec_mb::run,
+};
+
+}  // namespace umbuf

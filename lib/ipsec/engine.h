@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// engine.h - who does the cryptography: one call per burst, from where the bytes lie to where they go.
+//
+// A job reads scattered source pieces, which may be anybody's, and writes fresh destination pieces, which
+// are the caller's alone. The copy that protects what is shared is thus part of the cipher.
+//
+//      source   | payload, in as many pieces as its mbufs | trailer |       read, never written (J1)
+//      to       | ciphertext, in one piece as a rule                |       written, and nothing else (J2)
+//      icv      | in the job                                        |
+//
+// J1  A source byte is never written, not even with what it was (the pages of files have no writable
+//     address at all).
+// J2  Nothing outside `to` and the job is written; `to` is not used for scratch beyond `len` bytes
+//     (CVE-2026-31431).
+// J3  An ICV is compared in constant time. What was decrypted under a wrong one is not told from it:
+//     `authentic` is false, and the caller lets go of `to`.
+//
+// Engines are in drivers/crypto. What an engine keeps per lcore is its Lane.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "lib/base/result.h"
+#include "lib/ipsec/algorithm.h"
+#include "lib/ipsec/secret.h"
+
+namespace umbuf {
+
+struct Piece {
+    const std::byte* at;
+    uint32_t len;  // 0 is fine
+};
+struct Room {
+    std::byte* at;
+    uint32_t len;
+};
+
+// EspHead - what is sent before the ciphertext: SPI, lower half of the sequence number, IV, as on the wire.
+struct EspHead {
+    std::byte spi[4];
+    std::byte seq[4];
+    std::byte iv[kMaxIv];
+};
+static_assert(sizeof(EspHead) == 8 + kMaxIv);
+
+// Job - one packet's cryptography. The caller fills in all but what is said.
+struct Job {
+    const std::byte* key;     // what make_key() wrote for the SA
+    std::span<const Piece> source;
+    std::span<const Room> to;  // as many bytes as `source`
+    uint32_t len;              // of either
+    bool encrypt;
+    bool extended;             // ESN: `seq_high` is authenticated, too
+    bool authentic;            // written, of a decryption: the ICV was right
+    std::byte seq_high[4];     // network order
+    EspHead head;
+    std::byte icv[kMaxIcv];    // encryption: written. Decryption: what the packet says
+};
+
+class EngineLane;  // the engine's own
+
+// Engine - a const table of functions, chosen when an SA is made.
+struct Engine {
+    const char* name;
+    // ready - 0, or why this engine cannot be used at all on this CPU.
+    Status (*ready)();
+    bool (*supports)(const Algorithm& algorithm) noexcept;
+    // key_bytes, make_key - the key as the engine wants it, in memory that the SA owns (64-byte aligned,
+    // page aligned in fact). `key` has algorithm.key_bytes(). Control thread.
+    size_t (*key_bytes)(const Algorithm& algorithm) noexcept;
+    void (*make_key)(const Algorithm& algorithm, std::span<const std::byte> key, std::byte* to);
+    // open, close - what one lcore needs. Control thread. Null: no memory.
+    EngineLane* (*open)(int socket);
+    void (*close)(EngineLane* lane) noexcept;
+    // run - n jobs of SAs with keys of this engine, all done when it returns. The lane's lcore; never
+    // blocks, never allocates.
+    void (*run)(EngineLane& lane, Job* jobs, uint16_t n) noexcept;
+};
+
+// same_bytes - in time that does not depend on where they differ (J3).
+[[nodiscard]] inline bool same_bytes(const std::byte* a, const std::byte* b, size_t n) noexcept {
+    std::byte differ{};
+    for (size_t i = 0; i < n; ++i) differ |= a[i] ^ b[i];
+    // The compiler may not look into `differ` before the loop has ended.
+    asm("" : "+r"(differ));
+    return differ == std::byte{0};
+}
+
+// engine_selftest - every algorithm that the engine supports and a public vector is known for (selftest.cc
+// names them), both ways, cut in two. Error: which algorithm of which engine is wrong, and the vector.
+[[nodiscard]] Status engine_selftest(const Engine& engine);
+// engine_selftest - of one algorithm; EOPNOTSUPP: the engine does not support it, or no vector is known.
+[[nodiscard]] Status engine_selftest(const Engine& engine, const Algorithm& algorithm);
+
+}  // namespace umbuf

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// sa.h - a security association: what was agreed, and how far it has come (RFC 4301, 4.4.2).
+//
+// A1  What was agreed (SaTerms, the key) does not change while the SA lives; a rekey is another SA.
+// A2  What changes (sequence, window, counters) has one writer: the lcore that the SA's packets go to.
+//     Counters may be read by anybody.
+// A3  An id is used again with another generation: who keeps (id, generation) across time can tell.
+// A4  A key is in memory of its own (secret.h), and wiped when the SA goes.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "lib/base/result.h"
+#include "lib/ipsec/algorithm.h"
+#include "lib/ipsec/engine.h"
+#include "lib/ipsec/outer.h"
+#include "lib/ipsec/replay.h"
+#include "lib/ipsec/secret.h"
+#include "lib/ipsec/xfrm_stat.h"
+
+namespace umbuf {
+
+enum class SaMode : uint8_t { tunnel, transport };
+
+// Lifetime - 0 is no limit. Bytes are those that the cipher saw, trailer included (RFC 4301, 4.4.2.1).
+struct Lifetime {
+    uint64_t bytes = 0, packets = 0, seconds = 0;
+};
+
+struct SaTerms {
+    uint32_t spi = 0;           // host order; 1 to 255 are reserved, 0 is not an SPI (RFC 4303, 2.1)
+    uint32_t id = 0;            // the owner's, with `generation` (A3)
+    uint32_t generation = 0;
+    Algorithm algorithm;
+    SaMode mode = SaMode::tunnel;
+    IpAddress src, dst;         // of the tunnel; not looked at in transport mode
+    bool esn = false;
+    uint32_t window = kReplayDefault;  // numbers; inbound
+    uint64_t seq_floor = 0;     // outbound: numbers up to this one were used before, with this key
+    bool udp = false;           // RFC 3948
+    uint16_t udp_src = 4500, udp_dst = 4500;
+    OuterRules outer;
+    Lifetime soft, hard;
+};
+
+// What an SA has done. One writer.
+struct SaCounters {
+    sync::Counter packets, bytes;  // let through, and what the cipher saw of them
+    sync::Counter replayed, bad_icv, bad_padding;
+    sync::Counter soft_expired;    // 1: a soft limit was reached. The owner looks for it, and rekeys
+    XfrmCounters refused;
+};
+
+class Sa {
+  public:
+    // make - with a key of algorithm.key_bytes(), which the caller wipes. `now_s`: the clock that esp.h is
+    // given, now. Error: terms that make no sense, a key of the wrong length, an engine that cannot.
+    // Control thread. The text never has the key in it.
+    [[nodiscard]] static Result<std::unique_ptr<Sa>> make(const SaTerms& terms, std::span<const std::byte> key,
+                                                          const Engine& engine, uint64_t now_s);
+
+    const SaTerms terms;         // [I]
+    const Engine* const engine;  // [I]
+    [[nodiscard]] const std::byte* key() const noexcept { return key_.data(); }
+
+    SaCounters counters;         // [l]
+    ReplayWindow window;         // [l] inbound
+    SendSequence sequence;       // [l] outbound
+    uint16_t next_id = 1;        // [l] of outer IPv4 packets that may be fragmented (RFC 6864)
+
+    // expired - does one more packet of `bytes` go past a hard limit? Notes a soft limit that is reached.
+    [[nodiscard]] bool expired(uint64_t bytes, uint64_t now_s) noexcept;
+
+  private:
+    Sa(const SaTerms& t, const Engine& e, Secret key, uint64_t now_s)
+        : terms(t), engine(&e), window(t.window), sequence(t.esn, t.seq_floor), key_(std::move(key)), born_s_(now_s) {}
+    [[nodiscard]] bool past(const Lifetime& limit, uint64_t bytes, uint64_t now_s) const noexcept;
+
+    Secret key_;       // [I]
+    uint64_t born_s_;  // [I]
+};
+
+}  // namespace umbuf
