@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// esp.cc - what both directions of ESP stand on.
+#include "lib/ipsec/esp.h"
+
+#include <cstring>
+
+#include "lib/ipsec/esp_batch.h"
+#include "lib/mbuf/verbs.h"
+
+namespace umbuf {
+
+EspLane::EspLane(const Engine& e) : engine(e), batch_(std::make_unique<Batch>()) {}
+
+Result<std::unique_ptr<EspLane>> EspLane::make(const Engine& engine, int socket) {
+    if (const Status ready = engine.ready(); !ready) return ready.error();
+    std::unique_ptr<EspLane> lane(new EspLane(engine));
+    lane->crypto_ = engine.open(socket);
+    if (lane->crypto_ == nullptr) return Error{ENOMEM, std::string("no memory for a lane of the engine ") + engine.name};
+    return lane;
+}
+
+EspLane::~EspLane() {
+    if (crypto_ != nullptr) engine.close(crypto_);
+}
+
+void EspLane::Batch::back_to(const Mark& was) noexcept {
+    while (n_windows > was.windows) windows[--n_windows].open.~ReadWindow();
+    n_pieces = was.pieces;
+    n_rooms = was.rooms;
+}
+
+void EspLane::Batch::clear() noexcept {
+    back_to({0, 0, 0});
+    n = 0;
+}
+
+bool EspLane::Batch::add(const std::byte* at, uint32_t len) noexcept {
+    if (n_pieces == kPieces) return false;
+    pieces[n_pieces++] = {at, len};
+    return true;
+}
+
+bool EspLane::Batch::add_chain(const Mbuf* m, uint32_t off, uint32_t len) noexcept {
+    for (; len > 0; m = m->next()) {
+        if (off >= m->len()) {
+            off -= m->len();
+            continue;
+        }
+        const uint32_t run = std::min(len, m->len() - off);
+        const std::byte* at = m->data() + off;
+        if (m_unmapped(m)) {
+            if (n_windows == kWindows) return false;
+            at = (new (&windows[n_windows++].open) ReadWindow(m, off, run, CopiedFor::read))->bytes();
+        }
+        if (!add(at, run)) return false;
+        off = 0;
+        len -= run;
+    }
+    return true;
+}
+
+bool EspLane::Batch::add_rooms(Mbuf* m, uint32_t off, uint32_t len) noexcept {
+    for (; len > 0; m = m->next()) {
+        if (off >= m->len()) {
+            off -= m->len();
+            continue;
+        }
+        if (n_rooms == kRooms) return false;
+        const uint32_t run = std::min(len, m->len() - off);
+        rooms[n_rooms++] = {m->data() + off, run};
+        off = 0;
+        len -= run;
+    }
+    return true;
+}
+
+namespace esp {
+
+int readable(const Mbuf* m) noexcept {
+    if (ghost::size == 0) return 0;
+    for (; m != nullptr; m = m->next())
+        if (const int error = m_readable(m); error != 0) return refused(error);
+    return 0;
+}
+
+namespace {
+
+int copy_piece(void* arg, void* data, unsigned n) {
+    std::byte*& to = *static_cast<std::byte**>(arg);
+    std::memcpy(to, data, n);
+    to += n;
+    return 0;
+}
+
+}  // namespace
+
+void peek(const Mbuf* m, uint32_t off, uint32_t len, std::byte* to) noexcept {
+    // m_apply changes nothing in a chain; its callbacks could.
+    (void)m_apply(const_cast<Mbuf*>(m), off, len, copy_piece, &to);
+}
+
+uint32_t front_of(const Mbuf* m, std::byte* scratch, const std::byte** at) noexcept {
+    const uint32_t want = std::min(kPeek, m->pkt_len());
+    if (m->len() >= want && !m_unmapped(m)) {
+        *at = m->data();
+    } else {
+        peek(m, 0, want, scratch);
+        *at = scratch;
+    }
+    return want;
+}
+
+Mbuf* fresh(uint32_t bytes) noexcept {
+    constexpr uint32_t kBiggest = kClusterSizes[kClusterZones - 1];
+    Mbuf* first = m_getjcl(M_NOWAIT, MT_DATA, M_PKTHDR, std::min(kEspHeadroom + bytes, kBiggest));
+    if (first == nullptr) return nullptr;
+    first->rte.data_off = kEspHeadroom;
+    first->set_len(std::min(bytes, kBiggest - kEspHeadroom));
+    uint32_t left = bytes - first->len();
+    for (Mbuf* last = first; left > 0; last = last->next()) {
+        Mbuf* more = m_getjcl(M_NOWAIT, MT_DATA, 0, std::min(left, kBiggest));
+        if (more == nullptr) {
+            m_freem(first);
+            return nullptr;
+        }
+        more->set_len(std::min(left, kBiggest));
+        left -= more->len();
+        last->set_next(more);
+    }
+    m_calchdrlen(first);
+    return first;
+}
+
+void succeed(Mbuf* to, Mbuf* from) noexcept {
+    constexpr uint64_t kOfTheOldBytes = RTE_MBUF_F_TX_OFFLOAD_MASK | RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK |
+                                        RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD | RTE_MBUF_F_RX_OUTER_L4_CKSUM_MASK | RTE_MBUF_F_RX_LRO;
+    m_move_pkthdr(to, from);
+    m_calchdrlen(to);
+    to->rte.ol_flags &= ~kOfTheOldBytes;
+    to->rte.tx_offload = 0;
+    to->rte.packet_type = 0;
+    m_freem(from);
+}
+
+}  // namespace esp
+
+namespace {
+
+EspWire no_esp(EspWireKind kind, const IpView& ip) noexcept {
+    return EspWire{.kind = kind, .udp = false, .at = 0, .end = 0, .spi = 0, .ip = ip};
+}
+
+}  // namespace
+
+EspWire esp_wire(const Mbuf* m, uint16_t udp_port) noexcept {
+    std::byte scratch[kPeek];
+    const std::byte* at = nullptr;
+    const uint32_t have = esp::front_of(m, scratch, &at);
+    IpView ip{};
+    if (!parse_ip(at, have, m->pkt_len(), &ip)) return no_esp(EspWireKind::malformed, ip);
+    const bool udp = ip.proto == kProtoUdp && udp_port != 0;
+    if (ip.proto != kProtoEsp && !udp) return no_esp(EspWireKind::none, ip);
+    if (ip.fragment) return no_esp(EspWireKind::malformed, ip);
+    EspWire wire{.kind = EspWireKind::esp, .udp = udp, .at = ip.header, .end = ip.length, .spi = 0, .ip = ip};
+    if (udp) {
+        if (ip.header + kUdpHeader > have || ip.header + kUdpHeader > ip.length) return no_esp(EspWireKind::malformed, ip);
+        if (load16(at + ip.header + 2) != udp_port) return no_esp(EspWireKind::none, ip);
+        const uint32_t says = load16(at + ip.header + 4);
+        if (says < kUdpHeader || ip.header + says > ip.length) return no_esp(EspWireKind::malformed, ip);
+        wire.at += kUdpHeader;
+        wire.end = ip.header + says;
+    }
+    // RFC 3948, 2.3: one byte of ones keeps a NAT's memory alive.
+    if (udp && wire.end - wire.at == 1) {
+        std::byte only{};
+        esp::peek(m, wire.at, 1, &only);
+        wire.kind = only == std::byte{0xff} ? EspWireKind::keepalive : EspWireKind::malformed;
+        return wire;
+    }
+    if (wire.end - wire.at < 8) return no_esp(EspWireKind::malformed, ip);
+    std::byte spi[4];
+    esp::peek(m, wire.at, sizeof(spi), spi);
+    wire.spi = load32(spi);
+    if (wire.spi != 0) return wire;
+    wire.kind = udp ? EspWireKind::non_esp : EspWireKind::malformed;
+    wire.at += 4;
+    return wire;
+}
+
+}  // namespace umbuf

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// esp.h - ESP over chains (RFC 4303): IP packets in, IP packets out, and nothing written that was there.
+//
+//      output   the packet, read where it lies     ->  fresh clusters:  [headroom] outer | ESP | IV | ciphertext | ICV
+//      input    the ESP packet, read where it lies ->  fresh clusters:  [headroom] plaintext
+//
+// E-1  A source is never written and never copied but by the cipher; it may be shared, a file's pages,
+//      anything that m_readable() says 0 of. FreeBSD's m_unshare() before ESP, the fault of pfSense 13938,
+//      and CVE-2026-45257, -43284, -43500 have no place here.
+// E-2  All or nothing: a packet that is refused is the caller's, as it was; one that is done has become
+//      another, and the old one is freed.
+// E-3  No nonce is used twice: each job takes a new number of the SA's (S2).
+// E-4  Input looks at the number, then at the ICV, then marks the number, then believes the rest (RFC 4303,
+//      3.4). Two copies of a packet in one burst are two packets: one of them is a replay.
+//
+// Packets are IP packets: their first byte is the IP header's. Who has frames takes the Ethernet header off.
+// What came out has kEspHeadroom bytes of room before its data, the old one's port, hash, tags and dynamic
+// fields, and no offload requests: a checksum that was left to the device (RTE_MBUF_F_TX_UDP_CKSUM, _TCP_,
+// _SCTP_, _IP_CKSUM) is made on the way through, in the copy.
+//
+// Thread: the lane's lcore. Nothing blocks or comes from the heap.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "lib/base/result.h"
+#include "lib/ipsec/engine.h"
+#include "lib/ipsec/sa.h"
+#include "lib/ipsec/xfrm_stat.h"
+#include "lib/mbuf/mbuf.h"
+
+namespace umbuf {
+
+inline constexpr uint16_t kEspBurst = 32;      // packets that an engine is given at a time
+inline constexpr uint32_t kEspHeadroom = 128;  // bytes before an outgoing packet's data
+
+// EspFate - what became of one packet.
+struct EspFate {
+    Xfrm why = Xfrm::ok;
+    int error = 0;  // of in_error, in_buffer and out_error: EBUSY, EIO, EOPNOTSUPP, ENOBUFS, EMSGSIZE
+    [[nodiscard]] bool ok() const noexcept { return why == Xfrm::ok; }
+};
+
+// EspLane - what one lcore needs.
+class EspLane {
+  public:
+    // make - Error: the engine cannot be used, and why. Control thread.
+    [[nodiscard]] static Result<std::unique_ptr<EspLane>> make(const Engine& engine, int socket);
+    ~EspLane();
+    EspLane(const EspLane&) = delete;
+    EspLane& operator=(const EspLane&) = delete;
+
+    const Engine& engine;    // [I] all SAs of its packets have keys of this engine
+    XfrmCounters counters;   // [l]
+    uint64_t now_s = 0;      // [l] set by the owner, once per burst: lifetimes are measured by it
+
+    struct Batch;
+    EngineLane& crypto() noexcept { return *crypto_; }
+    Batch& batch() noexcept { return *batch_; }
+
+  private:
+    explicit EspLane(const Engine& e);
+    EngineLane* crypto_ = nullptr;
+    std::unique_ptr<Batch> batch_;
+};
+
+// esp_output - protect packets[i] by sas[i]. fates[i].ok(): packets[i] is the ESP packet, the old one is
+// freed. Else packets[i] is as it was (E-2), and it is counted, in the lane and in its SA. Any n. Returns
+// how many are ok.
+uint16_t esp_output(EspLane& lane, Sa* const* sas, Mbuf** packets, EspFate* fates, uint16_t n) noexcept;
+// esp_input - the reverse. sas[i] null: there is none (in_no_states).
+uint16_t esp_input(EspLane& lane, Sa* const* sas, Mbuf** packets, EspFate* fates, uint16_t n) noexcept;
+
+// EspWire - what an IP packet is for ESP.
+enum class EspWireKind : uint8_t {
+    none,       // no ESP
+    malformed,  // no whole IP or ESP header, or a fragment: reassemble first
+    esp,
+    keepalive,  // RFC 3948, 2.3: one byte, 0xff. To be dropped
+    non_esp,    // RFC 3948, 2.2: IKE, behind four bytes of zero
+};
+struct EspWire {
+    EspWireKind kind;
+    bool udp;         // encapsulated
+    uint32_t at;      // of the ESP header, or of what follows the non-ESP marker
+    uint32_t end;     // of the IP packet
+    uint32_t spi;     // host order
+    IpView ip;
+};
+// esp_wire - look at a packet, before an SA is known. `udp_port`: UDP to this port is RFC 3948's; 0: none.
+[[nodiscard]] EspWire esp_wire(const Mbuf* m, uint16_t udp_port) noexcept;
+
+}  // namespace umbuf

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// esp_batch.h - packets on their way through an engine: for ESP's own files.
+//
+// A packet is planned (looked at, its new mbufs made, its pieces listed), the engine is run over all that
+// are planned, and each is finished. A plan that fails leaves nothing behind; what is planned is finished
+// or dropped. Windows on unmapped mbufs stay open from the plan to the end of the batch.
+#pragma once
+#include <array>
+#include <new>
+
+#include "lib/ipsec/esp.h"
+#include "lib/mbuf/window.h"
+
+namespace umbuf {
+
+// Work - one planned packet.
+struct EspWork {
+    uint16_t index;      // in the caller's arrays
+    Sa* sa;
+    Mbuf* out;           // the new packet, ours until it is finished
+    Mbuf* copy;          // of the source, where it has too many pieces; null as a rule
+    uint64_t seq;
+    uint32_t lead;       // bytes of `out` before the cipher's
+    uint32_t text;       // the cipher's
+    uint8_t tos;         // input: of the outer header
+    bool udp;
+    IpView ip;           // output: of what goes out first; input: of the packet that came
+    std::array<std::byte, kMaxAlign + 2> tail;  // output: padding, its length, next header
+    std::array<std::byte, kPeek> front;         // output: headers that had to be changed, as they are sent
+};
+
+struct EspLane::Batch {
+    static constexpr uint32_t kPieces = 512, kWindows = 256, kRooms = 6 * kEspBurst;
+
+    // Window - a place for one, opened when it is needed.
+    union Window {
+        Window() {}
+        ~Window() {}
+        ReadWindow open;
+    };
+
+    std::array<EspWork, kEspBurst> work;
+    std::array<Job, kEspBurst> jobs;
+    std::array<Piece, kPieces> pieces;
+    std::array<Window, kWindows> windows;
+    std::array<Room, kRooms> rooms;
+    uint16_t n = 0;  // planned
+    uint32_t n_pieces = 0, n_windows = 0, n_rooms = 0;
+
+    // Mark - how far the lists went, to go back to when a plan fails.
+    struct Mark {
+        uint32_t pieces, windows, rooms;
+    };
+    [[nodiscard]] Mark mark() const noexcept { return {n_pieces, n_windows, n_rooms}; }
+    void back_to(const Mark& was) noexcept;
+
+    // add - one piece. False: no place.
+    [[nodiscard]] bool add(const std::byte* at, uint32_t len) noexcept;
+    // add_chain - [off, off + len) of the chain, all of it readable. False: no place; see back_to().
+    [[nodiscard]] bool add_chain(const Mbuf* m, uint32_t off, uint32_t len) noexcept;
+    // add_rooms - [off, off + len) of a fresh chain. The same.
+    [[nodiscard]] bool add_rooms(Mbuf* m, uint32_t off, uint32_t len) noexcept;
+    [[nodiscard]] std::span<const Piece> pieces_since(const Mark& was) const noexcept {
+        return {pieces.data() + was.pieces, n_pieces - was.pieces};
+    }
+    [[nodiscard]] std::span<const Room> rooms_since(const Mark& was) const noexcept {
+        return {rooms.data() + was.rooms, n_rooms - was.rooms};
+    }
+    [[nodiscard]] bool full() const noexcept { return n == kEspBurst; }
+    // clear - all windows are closed.
+    void clear() noexcept;
+};
+
+namespace esp {
+
+// readable - of the whole chain; 0, or the first refusal, counted (window.h, W3).
+[[nodiscard]] int readable(const Mbuf* m) noexcept;
+// peek - copy [off, off + len) of the chain, which is readable and has them.
+void peek(const Mbuf* m, uint32_t off, uint32_t len, std::byte* to) noexcept;
+// front_of - the chain's first bytes, kPeek at most, in one piece: where they lie if they do, else in
+// `scratch`. Returns how many.
+[[nodiscard]] uint32_t front_of(const Mbuf* m, std::byte* scratch, const std::byte** at) noexcept;
+// fresh - a packet of `bytes` in new clusters, kEspHeadroom before the first. Null: no memory, nothing is
+// left. The first mbuf has at least the first 16,000 of them.
+[[nodiscard]] Mbuf* fresh(uint32_t bytes) noexcept;
+// take_header - `to` becomes from's successor: what a packet header says goes along, but for totals,
+// offload requests, and what a device found out about the old bytes. `from` is freed.
+void succeed(Mbuf* to, Mbuf* from) noexcept;
+
+// Plan - how planning one packet ended.
+enum class Plan : uint8_t { planned, refused, full };
+
+}  // namespace esp
+
+}  // namespace umbuf

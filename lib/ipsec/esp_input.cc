@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// esp_input.cc - an ESP packet becomes the packet that was sent.
+#include <algorithm>
+#include <cstring>
+
+#include "lib/ipsec/esp.h"
+#include "lib/ipsec/esp_batch.h"
+#include "lib/mbuf/verbs.h"
+
+namespace umbuf {
+namespace {
+
+using esp::Plan;
+
+void count(EspLane& lane, Sa* sa, Xfrm why) noexcept {
+    lane.counters.count(why);
+    if (sa != nullptr) sa->counters.refused.count(why);
+}
+
+Plan refuse(EspLane& lane, Sa* sa, EspFate& fate, Xfrm why, int error = 0) noexcept {
+    fate = {why, error};
+    count(lane, sa, why);
+    return Plan::refused;
+}
+
+Xfrm no_esp(EspWireKind kind) noexcept {
+    return kind == EspWireKind::none ? Xfrm::in_mismatch : Xfrm::in_header;
+}
+
+// text_of - how long the ciphertext is; 0: not as long as any packet of this algorithm (RFC 4303, 2.4).
+uint32_t text_of(const EspWire& wire, const Algorithm& algorithm) noexcept {
+    const uint32_t bytes = wire.end - wire.at, around = 8u + algorithm.cipher->iv + algorithm.icv();
+    if (bytes <= around) return 0;
+    const uint32_t text = bytes - around;
+    return text % std::max<uint32_t>(4, algorithm.cipher->block) == 0 ? text : 0;
+}
+
+bool list_pieces(EspLane::Batch& batch, const Mbuf* source, const EspWork& work, uint32_t at) noexcept {
+    return batch.add_chain(source, at, work.text) && batch.add_rooms(work.out, work.lead, work.text);
+}
+
+Plan plan(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept {
+    EspLane::Batch& batch = lane.batch();
+    EspWork& work = batch.work[batch.n];
+    Job& job = batch.jobs[batch.n];
+    if (sa == nullptr) return refuse(lane, sa, fate, Xfrm::in_no_states);
+    if (const int error = esp::readable(source); error != 0) return refuse(lane, sa, fate, Xfrm::in_error, error);
+    const SaTerms& terms = sa->terms;
+    const EspWire wire = esp_wire(source, terms.udp ? terms.udp_dst : uint16_t{0});
+    if (wire.kind != EspWireKind::esp) return refuse(lane, sa, fate, no_esp(wire.kind));
+    if (wire.udp != terms.udp) return refuse(lane, sa, fate, Xfrm::in_mismatch);
+    if (wire.spi != terms.spi) return refuse(lane, sa, fate, Xfrm::in_no_states);
+    const uint32_t text = text_of(wire, terms.algorithm);
+    if (text == 0) return refuse(lane, sa, fate, Xfrm::in_header);
+
+    const uint32_t head = 8u + terms.algorithm.cipher->iv;
+    job = Job{.key = sa->key(), .source = {}, .to = {}, .len = text, .encrypt = false, .extended = terms.esn};
+    esp::peek(source, wire.at, head, reinterpret_cast<std::byte*>(&job.head));
+    work = EspWork{};
+    work.sa = sa;
+    work.ip = wire.ip;
+    work.tos = wire.ip.tos;
+    work.text = text;
+    work.udp = wire.udp;
+    const uint32_t low = load32(job.head.seq);
+    work.seq = terms.esn ? sa->window.infer(low) : low;
+    store32(job.seq_high, static_cast<uint32_t>(work.seq >> 32));
+    if (!sa->window.check(work.seq)) {
+        sa->counters.replayed.add(1);
+        return refuse(lane, sa, fate, Xfrm::in_seq);
+    }
+    if (sa->expired(text, lane.now_s)) return refuse(lane, sa, fate, Xfrm::in_expired);
+
+    esp::peek(source, wire.at + head + text, terms.algorithm.icv(), job.icv);
+    work.lead = terms.mode == SaMode::transport ? wire.ip.header : 0;
+    const EspLane::Batch::Mark mark = batch.mark();
+    work.out = esp::fresh(work.lead + text);
+    if (work.out == nullptr) return refuse(lane, sa, fate, Xfrm::in_buffer, ENOBUFS);
+    bool listed = list_pieces(batch, source, work, wire.at + head);
+    if (!listed) {
+        batch.back_to(mark);
+        if (batch.n > 0) {
+            m_freem(work.out);
+            return Plan::full;
+        }
+        work.copy = m_dup(const_cast<Mbuf*>(source), M_NOWAIT);
+        listed = work.copy != nullptr && list_pieces(batch, work.copy, work, wire.at + head);
+    }
+    if (!listed) {
+        batch.back_to(mark);
+        m_freem(work.out);
+        m_freem(work.copy);
+        return refuse(lane, sa, fate, Xfrm::in_buffer, ENOBUFS);
+    }
+    esp::peek(source, 0, work.lead, work.out->data());
+    job.source = batch.pieces_since(mark);
+    job.to = batch.rooms_since(mark);
+    ++batch.n;
+    return Plan::planned;
+}
+
+// Trailer - the end of what was decrypted.
+struct Trailer {
+    uint32_t pad;
+    uint8_t next;
+};
+
+// read_trailer - false: the padding is not what a sender writes (RFC 4303, 2.4).
+bool read_trailer(const EspWork& work, Trailer* trailer) noexcept {
+    std::byte end[2];
+    esp::peek(work.out, work.lead + work.text - 2, 2, end);
+    trailer->pad = static_cast<uint32_t>(end[0]);
+    trailer->next = static_cast<uint8_t>(end[1]);
+    if (trailer->pad + 2 > work.text) return false;
+    std::byte pad[255];
+    esp::peek(work.out, work.lead + work.text - 2 - trailer->pad, trailer->pad, pad);
+    for (uint32_t i = 0; i < trailer->pad; ++i)
+        if (pad[i] != static_cast<std::byte>(i + 1)) return false;
+    return true;
+}
+
+// open_tunnel - the inner packet: a whole one of the version that was announced; what is behind it is
+// padding for traffic flow confidentiality (RFC 4303, 2.7).
+Xfrm open_tunnel(EspWork& work, const Trailer& trailer, uint32_t payload, uint32_t* length) noexcept {
+    if (trailer.next != kProtoIpv4 && trailer.next != kProtoIpv6) return Xfrm::in_mode;
+    std::byte* inner = work.out->data();
+    IpView ip{};
+    if (!parse_ip(inner, std::min({work.out->len(), payload, kPeek}), payload, &ip)) return Xfrm::in_header;
+    if (ip.v6 != (trailer.next == kProtoIpv6)) return Xfrm::in_mode;
+    *length = ip.length;
+    return leave_tunnel(inner, work.sa->terms.outer, work.tos) ? Xfrm::ok : Xfrm::in_ecn;
+}
+
+// open_transport - the packet's own header says again what it said before ESP.
+Xfrm open_transport(EspWork& work, const Trailer& trailer, uint32_t payload, uint32_t* length) noexcept {
+    std::byte* header = work.out->data();
+    *length = work.lead + payload;
+    header[work.ip.proto_at] = std::byte{trailer.next};
+    if (work.ip.v6) {
+        store16(header + 4, *length - kIpv6Header);
+        return Xfrm::ok;
+    }
+    store16(header + 2, *length);
+    ipv4_checksum(header, work.lead);
+    return Xfrm::ok;
+}
+
+// believe - the packet was authentic: what is it? Its bytes in work.out, cut to its length.
+Xfrm believe(EspWork& work) noexcept {
+    Trailer trailer{};
+    if (!read_trailer(work, &trailer)) {
+        work.sa->counters.bad_padding.add(1);
+        return Xfrm::in_proto;
+    }
+    if (trailer.next == kProtoNone) return Xfrm::in_dummy;
+    const uint32_t payload = work.text - 2 - trailer.pad;
+    uint32_t length = 0;
+    const bool tunnel = work.sa->terms.mode == SaMode::tunnel;
+    const Xfrm opened = tunnel ? open_tunnel(work, trailer, payload, &length) : open_transport(work, trailer, payload, &length);
+    if (opened == Xfrm::ok) m_adj(work.out, -static_cast<int32_t>(work.lead + work.text - length));
+    return opened;
+}
+
+Xfrm judge(EspWork& work, const Job& job) noexcept {
+    Sa& sa = *work.sa;
+    if (!job.authentic) {
+        sa.counters.bad_icv.add(1);
+        return Xfrm::in_proto;
+    }
+    if (!sa.window.check(work.seq)) {  // E-4: its twin was in this burst
+        sa.counters.replayed.add(1);
+        return Xfrm::in_seq;
+    }
+    sa.window.mark(work.seq);
+    sa.counters.packets.add(1);
+    sa.counters.bytes.add(work.text);
+    return believe(work);
+}
+
+// finish - true: packets[] has the new packet.
+bool finish(EspLane& lane, EspWork& work, const Job& job, Mbuf** packets, EspFate* fates) noexcept {
+    m_freem(work.copy);
+    const Xfrm why = judge(work, job);
+    if (why != Xfrm::ok) {
+        m_freem(work.out);
+        fates[work.index] = {why, 0};
+        count(lane, work.sa, why);
+        return false;
+    }
+    esp::succeed(work.out, packets[work.index]);
+    packets[work.index] = work.out;
+    return true;
+}
+
+uint16_t run_and_finish(EspLane& lane, Mbuf** packets, EspFate* fates) noexcept {
+    EspLane::Batch& batch = lane.batch();
+    lane.engine.run(lane.crypto(), batch.jobs.data(), batch.n);
+    const uint16_t n = batch.n;
+    uint16_t good = 0;
+    batch.clear();
+    for (uint16_t i = 0; i < n; ++i) good = static_cast<uint16_t>(good + finish(lane, batch.work[i], batch.jobs[i], packets, fates));
+    return good;
+}
+
+}  // namespace
+
+uint16_t esp_input(EspLane& lane, Sa* const* sas, Mbuf** packets, EspFate* fates, uint16_t n) noexcept {
+    EspLane::Batch& batch = lane.batch();
+    uint16_t good = 0;
+    const auto flush = [&] { good = static_cast<uint16_t>(good + run_and_finish(lane, packets, fates)); };
+    for (uint16_t i = 0; i < n; ++i) {
+        fates[i] = {};
+        UM_ASSERT(sas[i] == nullptr || sas[i]->engine == &lane.engine);
+        Plan planned = plan(lane, sas[i], packets[i], fates[i]);
+        if (planned == Plan::full) {
+            flush();
+            planned = plan(lane, sas[i], packets[i], fates[i]);
+        }
+        if (planned != Plan::planned) continue;
+        batch.work[batch.n - 1].index = i;
+        if (batch.full()) flush();
+    }
+    if (batch.n > 0) flush();
+    lane.counters.packets[static_cast<size_t>(Xfrm::ok)].add(good);
+    return good;
+}
+
+}  // namespace umbuf

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// esp_output.cc - a packet becomes an ESP packet.
+#include <algorithm>
+#include <cstring>
+
+#include <rte_byteorder.h>
+
+#include "lib/ipsec/esp.h"
+#include "lib/ipsec/esp_batch.h"
+#include "lib/mbuf/verbs.h"
+#include "lib/net/cksum.h"
+
+namespace umbuf {
+namespace {
+
+using esp::Plan;
+
+constexpr uint64_t kL4Mask = RTE_MBUF_F_TX_L4_MASK;
+
+// Outline - the sizes of one packet to be, all from the whole packet's length (CVE-2022-27666).
+struct Outline {
+    uint32_t skip;    // bytes of the packet that stay in the clear: transport mode's header
+    uint32_t outer;   // bytes before ESP
+    uint32_t head;    // ESP header and IV
+    uint32_t pad;
+    uint32_t text;    // what the cipher sees
+    uint32_t icv;
+    [[nodiscard]] uint32_t lead() const noexcept { return outer + head; }
+    [[nodiscard]] uint32_t bytes() const noexcept { return lead() + text + icv; }
+};
+
+Outline outline_of(const SaTerms& terms, const IpView& ip) noexcept {
+    const CipherKind& cipher = *terms.algorithm.cipher;
+    Outline o{};
+    const bool tunnel = terms.mode == SaMode::tunnel;
+    o.skip = tunnel ? 0 : ip.header;
+    o.outer = (tunnel ? outer_bytes(terms.src.v6) : ip.header) + (terms.udp ? kUdpHeader : 0);
+    o.head = 8u + cipher.iv;
+    const uint32_t align = std::max<uint32_t>(4, cipher.block), payload = ip.length - o.skip;
+    o.pad = (align - (payload + 2) % align) % align;
+    o.text = payload + o.pad + 2;
+    o.icv = terms.algorithm.icv();
+    return o;
+}
+
+// fits - into the length fields of the headers that go in front.
+bool fits(const SaTerms& terms, const Outline& o, const IpView& ip) noexcept {
+    const bool v6 = terms.mode == SaMode::tunnel ? terms.src.v6 : ip.v6;
+    return o.bytes() - (v6 ? kIpv6Header : 0) <= UINT16_MAX;
+}
+
+// Deferred checksums: made over the source as it lies, put into a copy of the headers.
+uint32_t l4_checksum_at(const Mbuf* m, const IpView& ip) noexcept {
+    const uint64_t l4 = m->rte.ol_flags & kL4Mask;
+    if (l4 == RTE_MBUF_F_TX_UDP_CKSUM && ip.proto == kProtoUdp) return ip.header + 6u;
+    if (l4 == RTE_MBUF_F_TX_TCP_CKSUM && ip.proto == kProtoTcp) return ip.header + 16u;
+    return 0;
+}
+
+uint16_t l4_checksum(const Mbuf* m, const IpView& ip, const std::byte* front, uint32_t at) noexcept {
+    const uint32_t len = ip.length - ip.header;
+    uint16_t sum = 0, there = 0;
+    (void)in_sum(m, ip.header, len, &sum);  // readable: asked before
+    std::memcpy(&there, front + at, sizeof(there));
+    sum = add_sums(sum, static_cast<uint16_t>(~there));  // as if the field were 0
+    const uint16_t pseudo = in_pseudo(front + (ip.v6 ? 8 : 12), ip.v6 ? 32 : 8, ip.proto, len);
+    const uint16_t sum_all = static_cast<uint16_t>(~add_sums(sum, pseudo));
+    return sum_all == 0 && ip.proto == kProtoUdp ? uint16_t{0xffff} : sum_all;
+}
+
+// settle_checksums - what the device was to do is done in work.front, and how many bytes of it are to be
+// sent from there is in *fixed; 0: none. False: it cannot be done.
+bool settle_checksums(const Mbuf* m, const IpView& ip, const std::byte* at, uint32_t have, EspWork& work,
+                      uint32_t* fixed) noexcept {
+    *fixed = 0;
+    const uint64_t wanted = m->rte.ol_flags & (kL4Mask | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG);
+    if (__builtin_expect(wanted == 0, 1)) return true;
+    if ((wanted & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)) != 0) return false;  // one packet in, one out
+    const uint32_t l4 = (wanted & kL4Mask) != 0 ? l4_checksum_at(m, ip) : 0;
+    if ((wanted & kL4Mask) != 0 && (l4 == 0 || l4 + 2 > have || l4 + 2 > ip.length || ip.fragment)) return false;
+    *fixed = std::max<uint32_t>(ip.header, l4 == 0 ? 0 : l4 + 2);
+    std::memcpy(work.front.data(), at, *fixed);
+    if (l4 != 0) {
+        const uint16_t sum = l4_checksum(m, ip, at, l4);
+        std::memcpy(work.front.data() + l4, &sum, sizeof(sum));
+    }
+    if (!ip.v6) ipv4_checksum(work.front.data(), ip.header);
+    return true;
+}
+
+void write_tail(EspWork& work, uint32_t pad, uint8_t next) noexcept {
+    for (uint32_t i = 0; i < pad; ++i) work.tail[i] = static_cast<std::byte>(i + 1);
+    work.tail[pad] = static_cast<std::byte>(pad);
+    work.tail[pad + 1] = static_cast<std::byte>(next);
+}
+
+// Transport mode: the packet's own header goes first, and says ESP now.
+void write_own_header(std::byte* to, const std::byte* header, const IpView& ip, uint8_t proto, uint32_t bytes) noexcept {
+    std::memcpy(to, header, ip.header);
+    to[ip.proto_at] = std::byte{proto};
+    if (ip.v6) {
+        store16(to + 4, bytes - kIpv6Header);
+        return;
+    }
+    store16(to + 2, bytes);
+    ipv4_checksum(to, ip.header);
+}
+
+void write_udp(std::byte* to, const SaTerms& terms, uint32_t bytes) noexcept {
+    store16(to, terms.udp_src);
+    store16(to + 2, terms.udp_dst);
+    store16(to + 4, bytes);
+    store16(to + 6, 0);  // RFC 3948, 2.1; IPv6 gets its own when the ciphertext is there
+}
+
+uint16_t packet_id(Sa& sa, const IpView& ip) noexcept {
+    const bool atomic = sa.terms.outer.df == DfRule::set || (sa.terms.outer.df == DfRule::copy && ip.dont_fragment);
+    return atomic ? uint16_t{0} : sa.next_id++;  // RFC 6864, 4.1
+}
+
+void write_headers(EspWork& work, const Outline& o, const std::byte* front) noexcept {
+    Sa& sa = *work.sa;
+    std::byte* to = work.out->data();
+    const SaTerms& terms = sa.terms;
+    const uint8_t proto = terms.udp ? kProtoUdp : kProtoEsp;
+    const uint32_t udp_at = o.outer - (terms.udp ? kUdpHeader : 0);
+    if (terms.mode == SaMode::tunnel)
+        write_outer(to, terms.outer, terms.src, terms.dst, work.ip, proto, o.bytes() - udp_at, packet_id(sa, work.ip));
+    else
+        write_own_header(to, front, work.ip, proto, o.bytes());
+    if (terms.udp) write_udp(to + udp_at, terms, o.bytes() - udp_at);
+}
+
+// The IV of a nonce is the sequence number, upper half and all (RFC 4106, 3.1: any that never repeats).
+void write_esp_head(EspWork& work, Job& job, const Outline& o) noexcept {
+    const SaTerms& terms = work.sa->terms;
+    store32(job.head.spi, terms.spi);
+    store32(job.head.seq, static_cast<uint32_t>(work.seq));
+    store32(job.seq_high, static_cast<uint32_t>(work.seq >> 32));
+    if (terms.algorithm.cipher->iv == 8) {
+        store32(job.head.iv, static_cast<uint32_t>(work.seq >> 32));
+        store32(job.head.iv + 4, static_cast<uint32_t>(work.seq));
+    }
+    std::memcpy(work.out->data() + o.outer, &job.head, o.head);
+}
+
+// list_pieces - the packet from `skip` on, its first `fixed` bytes out of work.front; then the trailer.
+bool list_pieces(EspLane::Batch& batch, const EspWork& work, const Mbuf* source, const Outline& o, uint32_t fixed) noexcept {
+    const uint32_t from = std::max(o.skip, fixed);
+    if (fixed > o.skip && !batch.add(work.front.data() + o.skip, fixed - o.skip)) return false;
+    return batch.add_chain(source, from, work.ip.length - from) && batch.add(work.tail.data(), o.pad + 2);
+}
+
+Plan refuse(EspLane& lane, Sa& sa, EspFate& fate, Xfrm why, int error = 0) noexcept {
+    fate = {why, error};
+    lane.counters.count(why);
+    sa.counters.refused.count(why);
+    return Plan::refused;
+}
+
+// too_scattered - a packet of more pieces than a batch has is read from a copy.
+bool too_scattered(EspLane::Batch& batch, EspWork& work, const Mbuf* source, const Outline& o, uint32_t fixed) noexcept {
+    work.copy = m_dup(const_cast<Mbuf*>(source), M_NOWAIT);
+    return work.copy != nullptr && list_pieces(batch, work, work.copy, o, fixed);
+}
+
+Plan plan(EspLane& lane, Sa& sa, const Mbuf* source, EspFate& fate) noexcept {
+    EspLane::Batch& batch = lane.batch();
+    EspWork& work = batch.work[batch.n];
+    Job& job = batch.jobs[batch.n];
+    if (const int error = esp::readable(source); error != 0) return refuse(lane, sa, fate, Xfrm::out_error, error);
+    std::byte scratch[kPeek];
+    const std::byte* front = nullptr;
+    const uint32_t have = esp::front_of(source, scratch, &front);
+    work = EspWork{};
+    work.sa = &sa;
+    if (!parse_ip(front, have, source->pkt_len(), &work.ip)) return refuse(lane, sa, fate, Xfrm::out_header);
+    if (sa.terms.mode == SaMode::transport && work.ip.fragment) return refuse(lane, sa, fate, Xfrm::out_mode);
+    const Outline o = outline_of(sa.terms, work.ip);
+    if (!fits(sa.terms, o, work.ip)) return refuse(lane, sa, fate, Xfrm::out_error, EMSGSIZE);
+    if (sa.expired(o.text, lane.now_s)) return refuse(lane, sa, fate, Xfrm::out_expired);
+    uint32_t fixed = 0;
+    if (!settle_checksums(source, work.ip, front, have, work, &fixed))
+        return refuse(lane, sa, fate, Xfrm::out_error, refused(EOPNOTSUPP));
+    const uint8_t next = sa.terms.mode == SaMode::transport ? work.ip.proto : work.ip.v6 ? kProtoIpv6 : kProtoIpv4;
+    write_tail(work, o.pad, next);
+
+    const EspLane::Batch::Mark mark = batch.mark();
+    work.out = esp::fresh(o.bytes());
+    if (work.out == nullptr) return refuse(lane, sa, fate, Xfrm::out_error, ENOBUFS);
+    bool listed = list_pieces(batch, work, source, o, fixed) && batch.add_rooms(work.out, o.lead(), o.text);
+    if (!listed) {
+        batch.back_to(mark);
+        if (batch.n > 0) {
+            m_freem(work.out);
+            return Plan::full;
+        }
+        listed = too_scattered(batch, work, source, o, fixed) && batch.add_rooms(work.out, o.lead(), o.text);
+    }
+    if (!listed || sa.sequence.next(&work.seq) != 0) {
+        batch.back_to(mark);
+        m_freem(work.out);
+        m_freem(work.copy);
+        return listed ? refuse(lane, sa, fate, Xfrm::out_seq, EOVERFLOW) : refuse(lane, sa, fate, Xfrm::out_error, ENOBUFS);
+    }
+    work.lead = o.lead();
+    work.text = o.text;
+    work.udp = sa.terms.udp;
+    write_headers(work, o, fixed > 0 ? work.front.data() : front);
+    job = Job{.key = sa.key(), .source = batch.pieces_since(mark), .to = batch.rooms_since(mark), .len = o.text,
+              .encrypt = true, .extended = sa.terms.esn};
+    write_esp_head(work, job, o);
+    // What this packet will have been counts from now on: the next of the burst looks at the limits, too.
+    sa.counters.packets.add(1);
+    sa.counters.bytes.add(o.text);
+    ++batch.n;
+    return Plan::planned;
+}
+
+// IPv6 has no UDP without a checksum (RFC 8200, 8.1).
+void sum_udp(EspWork& work) noexcept {
+    const SaTerms& terms = work.sa->terms;
+    const bool v6 = terms.mode == SaMode::tunnel ? terms.src.v6 : work.ip.v6;
+    if (!v6) return;
+    const uint32_t at = work.lead - 8u - terms.algorithm.cipher->iv - kUdpHeader, len = work.out->pkt_len() - at;
+    std::byte* header = work.out->data();
+    uint16_t sum = 0;
+    (void)in_sum(work.out, at, len, &sum);  // fresh and mapped
+    sum = static_cast<uint16_t>(~add_sums(sum, in_pseudo(header + 8, 32, kProtoUdp, len)));
+    if (sum == 0) sum = 0xffff;
+    std::memcpy(header + at + 6, &sum, sizeof(sum));
+}
+
+void finish(EspWork& work, const Job& job, Mbuf** packets) noexcept {
+    const uint32_t icv = work.sa->terms.algorithm.icv();
+    // Fresh and our own: it cannot be refused.
+    const int error = m_copyback(work.out, work.lead + work.text, icv, job.icv, M_NOWAIT);
+    UM_ASSERT(error == 0);
+    if (work.udp) sum_udp(work);
+    esp::succeed(work.out, packets[work.index]);
+    m_freem(work.copy);
+    packets[work.index] = work.out;
+}
+
+void run_and_finish(EspLane& lane, Mbuf** packets) noexcept {
+    EspLane::Batch& batch = lane.batch();
+    lane.engine.run(lane.crypto(), batch.jobs.data(), batch.n);
+    const uint16_t n = batch.n;
+    // Windows close before the mbufs go that they look at.
+    batch.clear();
+    for (uint16_t i = 0; i < n; ++i) finish(batch.work[i], batch.jobs[i], packets);
+}
+
+}  // namespace
+
+uint16_t esp_output(EspLane& lane, Sa* const* sas, Mbuf** packets, EspFate* fates, uint16_t n) noexcept {
+    EspLane::Batch& batch = lane.batch();
+    uint16_t done = 0;
+    for (uint16_t i = 0; i < n; ++i) {
+        fates[i] = {};
+        UM_ASSERT(sas[i]->engine == &lane.engine);
+        Plan planned = plan(lane, *sas[i], packets[i], fates[i]);
+        if (planned == Plan::full) {
+            run_and_finish(lane, packets);
+            planned = plan(lane, *sas[i], packets[i], fates[i]);
+        }
+        if (planned != Plan::planned) continue;
+        batch.work[batch.n - 1].index = i;
+        ++done;
+        if (batch.full()) run_and_finish(lane, packets);
+    }
+    if (batch.n > 0) run_and_finish(lane, packets);
+    lane.counters.packets[static_cast<size_t>(Xfrm::ok)].add(done);
+    return done;
+}
+
+}  // namespace umbuf
