@@ -49,6 +49,9 @@ struct Job {
     const std::byte* key;     // what make_key() wrote for the SA
     std::span<const Piece> source;
     std::span<const Room> to;  // as many bytes as `source`
+    // whole - where head and ciphertext lie side by side: before `to` (encryption), or in the source
+    // (decryption). Null: they do not. For engines that hash in one piece.
+    const std::byte* whole;
     uint32_t len;              // of either
     bool encrypt;
     bool extended;             // ESN: `seq_high` is authenticated, too

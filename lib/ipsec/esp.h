@@ -25,6 +25,7 @@
 
 #include "lib/base/result.h"
 #include "lib/ipsec/engine.h"
+#include "lib/ipsec/random.h"
 #include "lib/ipsec/sa.h"
 #include "lib/ipsec/xfrm_stat.h"
 #include "lib/mbuf/mbuf.h"
@@ -53,6 +54,7 @@ class EspLane {
     const Engine& engine;    // [I] all SAs of its packets have keys of this engine
     XfrmCounters counters;   // [l]
     uint64_t now_s = 0;      // [l] set by the owner, once per burst: lifetimes are measured by it
+    Random random;           // [l]
 
     struct Batch;
     EngineLane& crypto() noexcept { return *crypto_; }

@@ -54,7 +54,8 @@ Plan plan(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept {
     if (text == 0) return refuse(lane, sa, fate, Xfrm::in_header);
 
     const uint32_t head = 8u + terms.algorithm.cipher->iv;
-    job = Job{.key = sa->key(), .source = {}, .to = {}, .len = text, .encrypt = false, .extended = terms.esn};
+    job = Job{.key = sa->key(), .source = {}, .to = {}, .whole = nullptr, .len = text, .encrypt = false, .extended = terms.esn};
+    if (source->len() >= wire.at + head + text && !m_unmapped(source)) job.whole = source->data() + wire.at;
     esp::peek(source, wire.at, head, reinterpret_cast<std::byte*>(&job.head));
     work = EspWork{};
     work.sa = sa;

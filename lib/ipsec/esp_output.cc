@@ -131,8 +131,9 @@ void write_headers(EspWork& work, const Outline& o, const std::byte* front) noex
     if (terms.udp) write_udp(to + udp_at, terms, o.bytes() - udp_at);
 }
 
-// The IV of a nonce is the sequence number, upper half and all (RFC 4106, 3.1: any that never repeats).
-void write_esp_head(EspWork& work, Job& job, const Outline& o) noexcept {
+// The IV of a nonce is the sequence number, upper half and all (RFC 4106, 3.1: any that never repeats); that
+// of a chain of blocks is unpredictable (RFC 3602, 3).
+void write_esp_head(Random& random, EspWork& work, Job& job, const Outline& o) noexcept {
     const SaTerms& terms = work.sa->terms;
     store32(job.head.spi, terms.spi);
     store32(job.head.seq, static_cast<uint32_t>(work.seq));
@@ -140,6 +141,8 @@ void write_esp_head(EspWork& work, Job& job, const Outline& o) noexcept {
     if (terms.algorithm.cipher->iv == 8) {
         store32(job.head.iv, static_cast<uint32_t>(work.seq >> 32));
         store32(job.head.iv + 4, static_cast<uint32_t>(work.seq));
+    } else {
+        random.take(job.head.iv, terms.algorithm.cipher->iv);
     }
     std::memcpy(work.out->data() + o.outer, &job.head, o.head);
 }
@@ -207,9 +210,10 @@ Plan plan(EspLane& lane, Sa& sa, const Mbuf* source, EspFate& fate) noexcept {
     work.text = o.text;
     work.udp = sa.terms.udp;
     write_headers(work, o, fixed > 0 ? work.front.data() : front);
-    job = Job{.key = sa.key(), .source = batch.pieces_since(mark), .to = batch.rooms_since(mark), .len = o.text,
-              .encrypt = true, .extended = sa.terms.esn};
-    write_esp_head(work, job, o);
+    job = Job{.key = sa.key(), .source = batch.pieces_since(mark), .to = batch.rooms_since(mark), .whole = nullptr,
+              .len = o.text, .encrypt = true, .extended = sa.terms.esn};
+    if (job.to.size() == 1) job.whole = work.out->data() + o.outer;
+    write_esp_head(lane.random, work, job, o);
     // What this packet will have been counts from now on: the next of the burst looks at the limits, too.
     sa.counters.packets.add(1);
     sa.counters.bytes.add(o.text);

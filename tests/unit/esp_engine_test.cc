@@ -64,7 +64,7 @@ class Cutter {
         std::vector<Room> rooms;
         each(text.size(), from_cuts, [&](size_t at, size_t n) { pieces.push_back({bytes_in(source) + kGuard + at, static_cast<uint32_t>(n)}); });
         each(text.size(), to_cuts, [&](size_t at, size_t n) { rooms.push_back({bytes_in(to) + kGuard + at, static_cast<uint32_t>(n)}); });
-        Job job{.key = sa_.key(), .source = pieces, .to = rooms, .len = static_cast<uint32_t>(text.size()), .encrypt = encrypt, .extended = extended};
+        Job job{.key = sa_.key(), .source = pieces, .to = rooms, .whole = nullptr, .len = static_cast<uint32_t>(text.size()), .encrypt = encrypt, .extended = extended};
         store32(job.head.spi, 77);
         store32(job.head.seq, 5);
         store32(job.seq_high, 3);
@@ -139,7 +139,7 @@ TEST_F(EspEngine, R05_AnEngineThatIsTurnedOnAFilesPageFaultsInsteadOfWriting) {
     const ReadWindow window(m, 0, m->len(), CopiedFor::read);
     const Piece piece{window.bytes(), m->len()};
     const Room room{const_cast<std::byte*>(window.bytes()), m->len()};  // the guard, disabled
-    Job job{.key = sa->key(), .source = {&piece, 1}, .to = {&room, 1}, .len = m->len()};
+    Job job{.key = sa->key(), .source = {&piece, 1}, .to = {&room, 1}, .whole = nullptr, .len = m->len()};
     const auto fault = fault_of([&] { ipsec_mb_engine.run(lane().crypto(), &job, 1); });
     ASSERT_TRUE(fault.has_value());
     EXPECT_EQ(fault->kind, FaultKind::read_only);

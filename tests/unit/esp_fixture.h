@@ -123,7 +123,7 @@ class EspTest : public PageTest {
         const Piece piece{bytes_in(text), static_cast<uint32_t>(text.size())};
         std::string to(text.size(), '\0');
         const Room room{bytes_in(to), piece.len};
-        Job job{.key = sa.key(), .source = {&piece, 1}, .to = {&room, 1}, .len = piece.len, .encrypt = true, .extended = sa.terms.esn};
+        Job job{.key = sa.key(), .source = {&piece, 1}, .to = {&room, 1}, .whole = nullptr, .len = piece.len, .encrypt = true, .extended = sa.terms.esn};
         store32(job.head.spi, sa.terms.spi);
         store32(job.head.seq, static_cast<uint32_t>(seq));
         store32(job.seq_high, static_cast<uint32_t>(seq >> 32));

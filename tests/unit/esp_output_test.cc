@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 
 #include "tests/unit/esp_fixture.h"
 
@@ -35,7 +36,7 @@ TEST_F(EspOutput, TunnelPacketsAreByteForByteAsTheRfcSaysInAllFourMixes) {
                         SaTerms terms = terms_of(name, SaMode::tunnel, outer_v6);
                         terms.esn = esn;
                         terms.seq_floor = esn ? (uint64_t{9} << 32) + 41 : 41;
-                        if (terms.algorithm.cipher->iv == 16) continue;  // its IV is a secret: EspHmac looks at it
+                        if (terms.algorithm.cipher->iv == 16) continue;  // its IV is chance: see below
                         const auto sa = sa_of(terms);
                         const IpKind kind{.v6 = inner_v6, .tos = 0xb9, .df = data % 2 == 0, .proto = kProtoUdp, .flow = 5};
                         const std::string packet = udp_packet(kind, data);
@@ -358,6 +359,56 @@ TEST_F(EspOutput, ABurstOfScatteredPacketsIsDoneInSeveralBatchesInOrder) {
         m_freem(packets[i]);
     }
     EXPECT_EQ(lane().counters.of(Xfrm::ok), 2u * kN);
+}
+
+TEST_F(EspOutput, ABurstOfAllAlgorithmsAtOnceIsRightForEach) {
+    std::mt19937_64 random(seed());
+    const std::vector<std::string> names = algorithms_of(ipsec_mb_engine);
+    std::vector<std::unique_ptr<Sa>> outs, ins;
+    std::vector<Sa*> out_of, in_of;
+    std::vector<Mbuf*> packets;
+    std::vector<std::string> said;
+    for (size_t i = 0; i < 3 * names.size(); ++i) {
+        SaTerms terms = terms_of(names[random() % names.size()]);
+        terms.esn = random() % 2 == 0;
+        outs.push_back(sa_of(terms));
+        ins.push_back(sa_of(terms));
+        out_of.push_back(outs.back().get());
+        in_of.push_back(ins.back().get());
+        said.push_back(udp_packet({}, i % 7 == 0 ? 20000 + random() % 40000 : random() % 1500, static_cast<uint32_t>(i)));
+        packets.push_back(cut_up(said.back(), {28, random() % 600, 0, random() % 33}));
+    }
+    const uint16_t n = static_cast<uint16_t>(packets.size());
+    std::vector<EspFate> fates(n);
+    ASSERT_EQ(esp_output(lane(), out_of.data(), packets.data(), fates.data(), n), n);
+    for (uint16_t i = 0; i < n; ++i)
+        if (i % 2 == 0) {  // some arrive in pieces
+            const std::string esp = bytes_of(packets[i]);
+            m_freem(packets[i]);
+            packets[i] = cut_up(esp, {30, random() % 100, 1});
+        }
+    ASSERT_EQ(esp_input(lane(), in_of.data(), packets.data(), fates.data(), n), n);
+    for (uint16_t i = 0; i < n; ++i) {
+        EXPECT_EQ(differs(bytes_of(packets[i]), said[i]), std::string::npos) << out_of[i]->terms.algorithm.name();
+        m_freem(packets[i]);
+    }
+}
+
+// RFC 3602, 3: an IV that can be foretold gives the plaintext's blocks away.
+TEST_F(EspOutput, IvsOfBlockChainsAreNeverTheSame) {
+    const auto sa = sa_of(terms_of("aes-cbc-128+hmac-sha256"));
+    std::set<std::string> seen;
+    for (int i = 0; i < 2000; ++i) {
+        Mbuf* m = clustered(udp_packet({}, 1));
+        ASSERT_TRUE(out(*sa, m).ok());
+        seen.insert(bytes_of(m).substr(28, 16));
+        m_freem(m);
+    }
+    EXPECT_EQ(seen.size(), 2000u);
+    std::vector<int> ones(128);
+    for (const std::string& iv : seen)
+        for (size_t bit = 0; bit < 128; ++bit) ones[bit] += iv[bit / 8] >> bit % 8 & 1;
+    for (size_t bit = 0; bit < 128; ++bit) EXPECT_NEAR(ones[bit], 1000, 180) << "bit " << bit << " (8 sigma)";
 }
 
 // R04, FreeBSD D48265: what is not there, will never be, or cannot be read by a CPU.

@@ -45,7 +45,7 @@ Status ready() {
     return {};
 }
 
-bool supports(const Algorithm& algorithm) noexcept { return algorithm.aead(); }
+bool supports(const Algorithm&) noexcept { return true; }
 
 size_t key_bytes(const Algorithm&) noexcept { return sizeof(Key); }
 
@@ -54,6 +54,14 @@ void expand_gcm(IMB_MGR* mgr, uint8_t bytes, const void* raw, gcm_key_data* to) 
     case 16: IMB_AES128_GCM_PRE(mgr, raw, to); break;
     case 24: IMB_AES192_GCM_PRE(mgr, raw, to); break;
     default: IMB_AES256_GCM_PRE(mgr, raw, to); break;
+    }
+}
+
+void expand_aes(IMB_MGR* mgr, uint8_t bytes, const void* raw, AesKey& to) {
+    switch (bytes) {
+    case 16: IMB_AES_KEYEXP_128(mgr, raw, to.encrypt, to.decrypt); break;
+    case 24: IMB_AES_KEYEXP_192(mgr, raw, to.encrypt, to.decrypt); break;
+    default: IMB_AES_KEYEXP_256(mgr, raw, to.encrypt, to.decrypt); break;
     }
 }
 
@@ -66,15 +74,21 @@ void make_key(const Algorithm& algorithm, std::span<const std::byte> raw, std::b
     key->iv = kind.iv;
     key->icv = static_cast<uint8_t>(algorithm.icv());
     std::memcpy(key->salt, raw.data() + kind.key, kind.salt);
-    if (kind.cipher == Cipher::chacha20_poly1305)
-        std::memcpy(key->chacha, raw.data(), sizeof(key->chacha));
-    else
-        expand_gcm(shared_manager(), kind.key, raw.data(), &key->gcm);
+    switch (kind.cipher) {
+    case Cipher::null: break;
+    case Cipher::aes_cbc:
+    case Cipher::aes_ctr: expand_aes(shared_manager(), kind.key, raw.data(), key->aes); break;
+    case Cipher::chacha20_poly1305: std::memcpy(key->chacha, raw.data(), sizeof(key->chacha)); break;
+    default: expand_gcm(shared_manager(), kind.key, raw.data(), &key->gcm); break;
+    }
+    if (!algorithm.aead()) expand_hmac(shared_manager(), *algorithm.integrity, raw.data() + kind.key + kind.salt, *key);
 }
 
 EngineLane* open_lane(int) {
-    Lane* lane = new (std::nothrow) Lane{manager()};
-    if (lane == nullptr || lane->mgr != nullptr) return reinterpret_cast<EngineLane*>(lane);
+    Lane* lane = new (std::nothrow) Lane;
+    if (lane == nullptr) return nullptr;
+    lane->mgr = manager();
+    if (lane->mgr != nullptr) return reinterpret_cast<EngineLane*>(lane);
     delete lane;
     return nullptr;
 }
@@ -88,14 +102,21 @@ void close_lane(EngineLane* opaque) noexcept {
 
 void run(EngineLane& opaque, Job* jobs, uint16_t n) noexcept {
     Lane& lane = Lane::of(opaque);
+    Job* etm[kMost];
+    uint32_t n_etm = 0;
     for (uint16_t i = 0; i < n; ++i) {
         switch (Key::of(jobs[i])->cipher) {
         case Cipher::aes_gcm: run_gcm(lane, jobs[i]); break;
         case Cipher::aes_gmac: run_gmac(lane, jobs[i]); break;
         case Cipher::chacha20_poly1305: run_chacha20_poly1305(lane, jobs[i]); break;
-        default: UM_ASSERT_MSG(false, "a key of another engine");
+        default:
+            etm[n_etm++] = &jobs[i];
+            if (n_etm < kMost) break;
+            run_etm(lane, {etm, n_etm});
+            n_etm = 0;
         }
     }
+    if (n_etm > 0) run_etm(lane, {etm, n_etm});
 }
 
 }  // namespace

@@ -30,9 +30,14 @@ struct Key {
     [[nodiscard]] static const Key* of(const Job& job) noexcept { return reinterpret_cast<const Key*>(job.key); }
 };
 
-// Lane - one lcore's manager.
+inline constexpr uint32_t kMost = 64;          // jobs that the library is given at a time
+inline constexpr uint32_t kScratch = 1u << 18;  // bytes: three of the largest packets
+
+// Lane - one lcore's manager, and what it works in.
 struct Lane {
     IMB_MGR* mgr;
+    IMB_JOB jobs[kMost];
+    uint8_t scratch[kScratch];
     [[nodiscard]] static Lane& of(EngineLane& lane) noexcept { return reinterpret_cast<Lane&>(lane); }
 };
 
@@ -92,5 +97,8 @@ inline void settle(Job& job, const uint8_t* tag, uint32_t n) noexcept {
 void run_gcm(Lane& lane, Job& job) noexcept;
 void run_gmac(Lane& lane, Job& job) noexcept;
 void run_chacha20_poly1305(Lane& lane, Job& job) noexcept;
+// run_etm - kMost at most, of either direction.
+void run_etm(Lane& lane, std::span<Job* const> jobs) noexcept;
+void expand_hmac(IMB_MGR* mgr, const IntegrityKind& kind, const std::byte* raw, Key& key);
 
 }  // namespace umbuf::ipsec_mb
