@@ -162,7 +162,7 @@ Xfrm believe(EspWork& work) noexcept {
     return opened;
 }
 
-Xfrm judge(EspWork& work, const Job& job) noexcept {
+Xfrm judge(const EspLane& lane, EspWork& work, const Job& job) noexcept {
     Sa& sa = *work.sa;
     if (!job.authentic) {
         sa.counters.bad_icv.add(1);
@@ -172,6 +172,7 @@ Xfrm judge(EspWork& work, const Job& job) noexcept {
         sa.counters.replayed.add(1);
         return Xfrm::in_seq;
     }
+    if (sa.expired(work.text, lane.now_s)) return Xfrm::in_expired;  // by those before it in this burst
     sa.window.mark(work.seq);
     sa.counters.packets.add(1);
     sa.counters.bytes.add(work.text);
@@ -181,7 +182,7 @@ Xfrm judge(EspWork& work, const Job& job) noexcept {
 // finish - true: packets[] has the new packet.
 bool finish(EspLane& lane, EspWork& work, const Job& job, Mbuf** packets, EspFate* fates) noexcept {
     m_freem(work.copy);
-    const Xfrm why = judge(work, job);
+    const Xfrm why = judge(lane, work, job);
     if (why != Xfrm::ok) {
         m_freem(work.out);
         fates[work.index] = {why, 0};

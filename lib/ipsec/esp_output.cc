@@ -147,6 +147,23 @@ void write_esp_head(Random& random, EspWork& work, Job& job, const Outline& o) n
     std::memcpy(work.out->data() + o.outer, &job.head, o.head);
 }
 
+// fill_in - headers and job of a packet whose pieces are listed since `mark`.
+void fill_in(EspLane& lane, EspWork& work, Job& job, const EspLane::Batch::Mark& mark, const Outline& o,
+             const std::byte* front) noexcept {
+    Sa& sa = *work.sa;
+    work.lead = o.lead();
+    work.text = o.text;
+    work.udp = sa.terms.udp;
+    write_headers(work, o, front);
+    job = Job{.key = sa.key(), .source = lane.batch().pieces_since(mark), .to = lane.batch().rooms_since(mark),
+              .whole = nullptr, .len = o.text, .encrypt = true, .extended = sa.terms.esn};
+    if (job.to.size() == 1) job.whole = work.out->data() + o.outer;
+    write_esp_head(lane.random, work, job, o);
+    // What this packet will have been counts from now on: the next of the burst looks at the limits, too.
+    sa.counters.packets.add(1);
+    sa.counters.bytes.add(o.text);
+}
+
 // list_pieces - the packet from `skip` on, its first `fixed` bytes out of work.front; then the trailer.
 bool list_pieces(EspLane::Batch& batch, const EspWork& work, const Mbuf* source, const Outline& o, uint32_t fixed) noexcept {
     const uint32_t from = std::max(o.skip, fixed);
@@ -167,56 +184,70 @@ bool too_scattered(EspLane::Batch& batch, EspWork& work, const Mbuf* source, con
     return work.copy != nullptr && list_pieces(batch, work, work.copy, o, fixed);
 }
 
+// look - what is asked of a packet before anything is made for it. Fills in work.ip, work.front, *o, *fixed.
+Xfrm look(EspLane& lane, Sa& sa, const Mbuf* source, const std::byte* front, uint32_t have, EspWork& work, Outline* o,
+          uint32_t* fixed, int* error) noexcept {
+    if (!parse_ip(front, have, source->pkt_len(), &work.ip)) return Xfrm::out_header;
+    if (sa.terms.mode == SaMode::transport && work.ip.fragment) return Xfrm::out_mode;
+    *o = outline_of(sa.terms, work.ip);
+    *error = EMSGSIZE;
+    if (!fits(sa.terms, *o, work.ip)) return Xfrm::out_error;
+    *error = 0;
+    if (sa.expired(o->text, lane.now_s)) return Xfrm::out_expired;
+    if (settle_checksums(source, work.ip, front, have, work, fixed)) return Xfrm::ok;
+    *error = refused(EOPNOTSUPP);
+    return Xfrm::out_error;
+}
+
+// list - where the cipher reads and where it writes. full: the batch has no place for it now, but will
+// have when it has run.
+Plan list(EspLane::Batch& batch, EspWork& work, const Mbuf* source, const Outline& o, uint32_t fixed) noexcept {
+    const EspLane::Batch::Mark mark = batch.mark();
+    const auto rooms = [&] { return batch.add_rooms(work.out, o.lead(), o.text); };
+    if (list_pieces(batch, work, source, o, fixed) && rooms()) return Plan::planned;
+    batch.back_to(mark);
+    if (batch.n > 0) return Plan::full;
+    if (too_scattered(batch, work, source, o, fixed) && rooms()) return Plan::planned;
+    batch.back_to(mark);
+    return Plan::refused;
+}
+
+// drop_plan - nothing is left of it.
+void drop_plan(EspLane::Batch& batch, const EspLane::Batch::Mark& mark, EspWork& work) noexcept {
+    batch.back_to(mark);
+    m_freem(work.out);
+    m_freem(work.copy);
+}
+
 Plan plan(EspLane& lane, Sa& sa, const Mbuf* source, EspFate& fate) noexcept {
     EspLane::Batch& batch = lane.batch();
     EspWork& work = batch.work[batch.n];
-    Job& job = batch.jobs[batch.n];
+    work = EspWork{};
+    work.sa = &sa;
     if (const int error = esp::readable(source); error != 0) return refuse(lane, sa, fate, Xfrm::out_error, error);
     std::byte scratch[kPeek];
     const std::byte* front = nullptr;
     const uint32_t have = esp::front_of(source, scratch, &front);
-    work = EspWork{};
-    work.sa = &sa;
-    if (!parse_ip(front, have, source->pkt_len(), &work.ip)) return refuse(lane, sa, fate, Xfrm::out_header);
-    if (sa.terms.mode == SaMode::transport && work.ip.fragment) return refuse(lane, sa, fate, Xfrm::out_mode);
-    const Outline o = outline_of(sa.terms, work.ip);
-    if (!fits(sa.terms, o, work.ip)) return refuse(lane, sa, fate, Xfrm::out_error, EMSGSIZE);
-    if (sa.expired(o.text, lane.now_s)) return refuse(lane, sa, fate, Xfrm::out_expired);
+    Outline o{};
     uint32_t fixed = 0;
-    if (!settle_checksums(source, work.ip, front, have, work, &fixed))
-        return refuse(lane, sa, fate, Xfrm::out_error, refused(EOPNOTSUPP));
-    const uint8_t next = sa.terms.mode == SaMode::transport ? work.ip.proto : work.ip.v6 ? kProtoIpv6 : kProtoIpv4;
-    write_tail(work, o.pad, next);
+    int error = 0;
+    if (const Xfrm why = look(lane, sa, source, front, have, work, &o, &fixed, &error); why != Xfrm::ok)
+        return refuse(lane, sa, fate, why, error);
+    const uint8_t inner = work.ip.v6 ? kProtoIpv6 : kProtoIpv4;
+    write_tail(work, o.pad, sa.terms.mode == SaMode::transport ? work.ip.proto : inner);
 
     const EspLane::Batch::Mark mark = batch.mark();
     work.out = esp::fresh(o.bytes());
     if (work.out == nullptr) return refuse(lane, sa, fate, Xfrm::out_error, ENOBUFS);
-    bool listed = list_pieces(batch, work, source, o, fixed) && batch.add_rooms(work.out, o.lead(), o.text);
-    if (!listed) {
-        batch.back_to(mark);
-        if (batch.n > 0) {
-            m_freem(work.out);
-            return Plan::full;
-        }
-        listed = too_scattered(batch, work, source, o, fixed) && batch.add_rooms(work.out, o.lead(), o.text);
+    const Plan listed = list(batch, work, source, o, fixed);
+    const bool numbered = listed == Plan::planned && sa.sequence.next(&work.seq) == 0;
+    if (!numbered) {
+        drop_plan(batch, mark, work);
+        if (listed == Plan::full) return Plan::full;
+        return listed == Plan::planned ? refuse(lane, sa, fate, Xfrm::out_seq, EOVERFLOW)
+                                       : refuse(lane, sa, fate, Xfrm::out_error, ENOBUFS);
     }
-    if (!listed || sa.sequence.next(&work.seq) != 0) {
-        batch.back_to(mark);
-        m_freem(work.out);
-        m_freem(work.copy);
-        return listed ? refuse(lane, sa, fate, Xfrm::out_seq, EOVERFLOW) : refuse(lane, sa, fate, Xfrm::out_error, ENOBUFS);
-    }
-    work.lead = o.lead();
-    work.text = o.text;
-    work.udp = sa.terms.udp;
-    write_headers(work, o, fixed > 0 ? work.front.data() : front);
-    job = Job{.key = sa.key(), .source = batch.pieces_since(mark), .to = batch.rooms_since(mark), .whole = nullptr,
-              .len = o.text, .encrypt = true, .extended = sa.terms.esn};
-    if (job.to.size() == 1) job.whole = work.out->data() + o.outer;
-    write_esp_head(lane.random, work, job, o);
-    // What this packet will have been counts from now on: the next of the burst looks at the limits, too.
-    sa.counters.packets.add(1);
-    sa.counters.bytes.add(o.text);
+    fill_in(lane, work, batch.jobs[batch.n], mark, o, fixed > 0 ? work.front.data() : front);
     ++batch.n;
     return Plan::planned;
 }

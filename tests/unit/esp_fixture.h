@@ -95,8 +95,9 @@ class EspTest : public PageTest {
   protected:
     void SetUp() override {
         PageTest::SetUp();
-        lane_ = std::move(EspLane::make(ipsec_mb_engine, 0).value());
+        make_lane();
     }
+    void make_lane() { lane_ = std::move(EspLane::make(ipsec_mb_engine, 0).value()); }
     void TearDown() override {
         lane_.reset();
         PageTest::TearDown();

@@ -333,6 +333,14 @@ TEST_F(EspInput, HardLimitsDropWhatArrives) {
     const auto sa = sa_of(terms);
     for (uint64_t seq = 1; seq <= 4; ++seq)
         EXPECT_EQ(verdict(*sa, tunnelled(*sa, seq, udp_packet({}, 2))), seq <= 2 ? Xfrm::ok : Xfrm::in_expired);
+    const auto burst = sa_of(terms);
+    Mbuf* packets[3];
+    Sa* sas[3] = {burst.get(), burst.get(), burst.get()};
+    EspFate fates[3];
+    for (uint32_t i = 0; i < 3; ++i) packets[i] = clustered(tunnelled(*burst, i + 1, udp_packet({}, 2)));
+    EXPECT_EQ(esp_input(lane(), sas, packets, fates, 3), 2);
+    EXPECT_EQ(fates[2].why, Xfrm::in_expired) << "the limit is reached inside a burst";
+    for (Mbuf* m : packets) m_freem(m);
 }
 
 TEST(EspSa, TermsThatMakeNoSenseAreExplainedWithoutTheKey) {

@@ -411,6 +411,40 @@ TEST_F(EspOutput, IvsOfBlockChainsAreNeverTheSame) {
     for (size_t bit = 0; bit < 128; ++bit) EXPECT_NEAR(ones[bit], 1000, 180) << "bit " << bit << " (8 sigma)";
 }
 
+// Windows that are mapped for their own time are open as long as the engine reads, and none is left over.
+class StrictEspOutput : public EspTest {
+  protected:
+    void SetUp() override {
+        ArenaConfig c = config();
+        c.strict = true;
+        open(c);
+        make_lane();
+    }
+};
+
+TEST_F(StrictEspOutput, WindowsAreOpenWhileTheEngineReadsAndClosedBehindIt) {
+    for (const std::string& name : algorithms_of(ipsec_mb_engine)) {
+        const auto sa = sa_of(terms_of(name)), peer = sa_of(terms_of(name));
+        std::vector<Mbuf*> packets;
+        std::vector<std::string> said;
+        for (uint32_t i = 0; i < 5; ++i) {
+            said.push_back(udp_packet({}, 5000, i));
+            packets.push_back(paged(i % 2 == 0 ? PageClass::cache : PageClass::anonymous, said.back(), 28));
+        }
+        std::vector<Sa*> outs(5, sa.get()), ins(5, peer.get());
+        std::vector<EspFate> fates(5);
+        const uint64_t faults = faults_caught();
+        ASSERT_EQ(esp_output(lane(), outs.data(), packets.data(), fates.data(), 5), 5) << name;
+        EXPECT_EQ(page_counters().windows_now, 0u);
+        EXPECT_EQ(faults_caught(), faults);
+        ASSERT_EQ(esp_input(lane(), ins.data(), packets.data(), fates.data(), 5), 5) << name;
+        for (uint32_t i = 0; i < 5; ++i) {
+            EXPECT_EQ(bytes_of(packets[i]), said[i]);
+            m_freem(packets[i]);
+        }
+    }
+}
+
 // R04, FreeBSD D48265: what is not there, will never be, or cannot be read by a CPU.
 TEST_F(EspOutput, R04_WhatCannotBeReadIsRefusedWithItsReasonAndNothingIsDone) {
     const std::string head = ip_header({}, 100);
