@@ -16,6 +16,7 @@
 
 #include "app/umfwd/engines/engine.h"
 #include "app/umfwd/say.h"
+#include "lib/ipsec/sa_text.h"
 #include "lib/page/input_file.h"
 
 #ifndef UMBUF_VERSION
@@ -325,6 +326,15 @@ void Parser::placing_options() {
              "port,address: who is at the other end; may be repeated");
     number("--frag-size", s.frag_size, kLeastFragment, UINT16_MAX,
            "longest IPv4 packet, in bytes, that mode frag leaves whole");
+    option(
+        "--esp-sa",
+        [&s](const std::string& text) {
+            if (const Result<SaText> sa = parse_sa(text); !sa) throw Bad{"--esp-sa: " + sa.error().text};
+            s.esp_sa = text;
+        },
+        "the SA of modes esp-enc and esp-dec, in words (the manual has them)");
+    number("--esp-seq-floor", s.esp_seq_floor, 0, UINT64_MAX - 1,
+           "the last sequence number that this key has sent; 0: none, ever");
 }
 
 void Parser::buffer_options() {

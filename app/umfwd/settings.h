@@ -56,6 +56,10 @@ struct Settings {
     bool ext_pgs = true;                       // [s] --ext-pgs, also while forwarding: may new mbufs be unmapped
     std::vector<uint16_t> unmapped_ports;      // [I] --unmapped-ports: believed to send what the CPU cannot read
 
+    // ---- modes esp-enc and esp-dec
+    std::string esp_sa;                        // [I] --esp-sa: in the words of lib/ipsec/sa_text.h
+    uint64_t esp_seq_floor = UINT64_MAX;       // [I] --esp-seq-floor: the last number that was used; max: unknown
+
     // ---- mode frag
     uint16_t frag_size = 576;                  // [I] --frag-size: bytes of an IPv4 packet left whole
 

@@ -47,6 +47,37 @@ class Errors(case.SystemTest):
     def test_a_folder_for_the_socket_that_does_not_exist(self):
         self.refused("net_vhost0", ["net_vhost0,iface=/nonexistent/vhost.sock"])
 
+    # ---- ESP
+
+    def esp(self, rights, *words):
+        """An SA in words, its key in a file with these rights."""
+        key = self.logs / "sa.key"
+        key.write_text("00112233445566778899aabbccddeeff01020304\n")
+        key.chmod(rights)
+        return (f"--esp-sa=spi 0x1000 alg aes-gcm-128 key {key} mode tunnel src 172.16.0.1 dst 172.16.0.2 "
+                + " ".join(words))
+
+    def refused_esp(self, expected, sa, *app):
+        said = self.refused(expected, ["net_null0"], ["--forward-mode=esp-enc", "--port-topology=loop", sa, *app])
+        self.assertNotIn("00112233", said)
+
+    def test_an_sa_whose_key_everybody_can_read(self):
+        self.refused_esp(r"sa\.key.*chmod o=", self.esp(0o604), "--esp-seq-floor=0")
+
+    def test_an_sa_whose_last_sequence_number_nobody_knows(self):
+        self.refused_esp(r"--esp-seq-floor=0", self.esp(0o600))
+
+    def test_an_sa_with_a_word_that_means_nothing(self):
+        self.refused_esp(r"'colour blue'", self.esp(0o600, "colour blue"), "--esp-seq-floor=0")
+
+    def test_an_sa_with_a_key_of_another_algorithm(self):
+        sa = self.esp(0o600).replace("aes-gcm-128", "aes-gcm-256")
+        self.refused_esp(r"a key of 20 bytes.*takes 36", sa, "--esp-seq-floor=0")
+
+    def test_two_streams_for_one_sa(self):
+        self.refused("one stream", ["net_null0", "net_null1"],
+                     ["--forward-mode=esp-enc", self.esp(0o600), "--esp-seq-floor=0"])
+
     # ---- hugepages and rights
 
     def test_more_hugepages_than_there_are(self):

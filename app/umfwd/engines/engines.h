@@ -7,6 +7,6 @@ namespace umbuf::fwd {
 
 extern const Engine io_engine, mac_engine, macswap_engine, rxonly_engine, txonly_engine,
     flowgen_engine, icmpecho_engine, csum_engine, fivetswap_engine, tee_engine, frag_engine,
-    seqgen_engine, sendfile_engine;
+    seqgen_engine, sendfile_engine, esp_enc_engine, esp_dec_engine;
 
 }  // namespace umbuf::fwd

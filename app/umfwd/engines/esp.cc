@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// esp.cc - modes esp-enc and esp-dec: every IP packet through one SA (--esp-sa), for tests and benchmarks.
+//
+// The Ethernet header is taken off, ESP does what it does (lib/ipsec/esp.h), and the header is put before
+// what came out, with the type that fits. What is no IP packet dies as not-handled: nothing is sent in the
+// clear by mistake.
+//
+// One SA, one stream: two that encrypted by one key would use a nonce twice. A second one is refused. And
+// one SA for as long as the program lives: its numbers and its window go on after a stop and a start.
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "app/umfwd/engines/engines.h"
+#include "app/umfwd/packet/burst.h"
+#include "app/umfwd/packet/frame.h"
+#include "app/umfwd/settings.h"
+#include "drivers/crypto/ipsec_mb/ipsec_mb.h"
+#include "lib/ipsec/esp.h"
+#include "lib/ipsec/sa_text.h"
+#include "lib/mbuf/verbs.h"
+
+namespace umbuf::fwd {
+namespace {
+
+constexpr uint32_t kMostL2 = RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;
+
+uint64_t now_s() noexcept {
+    timespec t{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return static_cast<uint64_t>(t.tv_sec);
+}
+
+struct L2 {
+    uint32_t len;
+    std::byte bytes[kMostL2];
+};
+
+struct Esp final : EngineState {
+    std::unique_ptr<EspLane> lane;
+    std::unique_ptr<Sa> sa;
+    L2 headers[kMaxBurst];
+    Sa* sas[kMaxBurst];
+    EspFate fates[kMaxBurst];
+    static inline int users = 0;  // control thread
+    Esp() { ++users; }
+    ~Esp() override { --users; }
+};
+
+// Kept - the SA of a direction between two starts. Control thread.
+struct Kept {
+    std::string words;
+    std::unique_ptr<Sa> sa;
+};
+Kept kept[2];
+
+// A nonce is made of the key's salt and the number. After a restart the numbers begin again.
+Status check_floor(const Settings& settings, const SaTerms& terms) {
+    if (settings.esp_seq_floor != UINT64_MAX || terms.algorithm.cipher->iv != 8) return {};
+    return Error{EINVAL, fmt::format("--forward-mode=esp-enc: a key of {} must never see a sequence number twice, and nobody "
+                                     "remembers how far this one has come: give --esp-seq-floor=0 for a key that was never "
+                                     "used, else the last number that was",
+                                     terms.algorithm.name())};
+}
+
+Result<std::unique_ptr<Sa>> make_sa(const Settings& settings, bool encrypt) {
+    if (kept[encrypt].sa != nullptr && kept[encrypt].words == settings.esp_sa) return std::move(kept[encrypt].sa);
+    if (settings.esp_sa.empty()) return Error{EINVAL, "modes esp-enc and esp-dec need --esp-sa"};
+    Result<SaText> text = parse_sa(settings.esp_sa);
+    if (!text) return text.error();
+    SaTerms& terms = text.value().terms;
+    if (encrypt) {
+        if (const Status known = check_floor(settings, terms); !known) return known.error();
+        terms.seq_floor = settings.esp_seq_floor == UINT64_MAX ? 0 : settings.esp_seq_floor;
+    }
+    const Result<Secret> key = read_key(text.value().key_file);
+    if (!key) return key.error();
+    if (const Status tested = engine_selftest(ipsec_mb_engine, terms.algorithm); !tested) return tested.error();
+    return Sa::make(terms, key.value().bytes(), ipsec_mb_engine, now_s());
+}
+
+Status begin(Stream& stream, bool encrypt) {
+    auto state = std::make_unique<Esp>();
+    if (Esp::users > 1)
+        return Error{EINVAL, "modes esp-enc and esp-dec serve one stream, and there are more: give one port, "
+                             "--port-topology=loop and --rxq=1"};
+    Result<std::unique_ptr<EspLane>> lane = EspLane::make(ipsec_mb_engine, static_cast<int>(rte_socket_id()));
+    if (!lane) return lane.error();
+    Result<std::unique_ptr<Sa>> sa = make_sa(*stream.settings, encrypt);
+    if (!sa) return sa.error();
+    state->lane = std::move(lane.value());
+    state->sa = std::move(sa.value());
+    stream.state = std::move(state);
+    return {};
+}
+
+template <bool kEncrypt>
+void end(Stream& stream) {
+    if (stream.state == nullptr) return;
+    kept[kEncrypt] = {stream.settings->esp_sa, std::move(static_cast<Esp&>(*stream.state).sa)};
+    stream.state.reset();
+}
+
+// strip - the frame becomes an IP packet. False: it has none.
+bool strip(rte_mbuf* p, L2& l2) noexcept {
+    const Frame frame = parse(p);
+    if ((frame.l3 != L3::ipv4 && frame.l3 != L3::ipv6) || frame.l2_len > kMostL2) return false;
+    Mbuf* m = Mbuf::of(p);
+    l2.len = frame.l2_len;
+    if (m_copydata(m, 0, l2.len, l2.bytes) != 0) return false;
+    m_adj(m, static_cast<int32_t>(l2.len));
+    return true;
+}
+
+// dress - the header again, before a packet that came out of ESP: fresh, so its headroom is ours.
+void dress(Mbuf* m, L2& l2) noexcept {
+    const bool v6 = static_cast<uint8_t>(*m->data()) >> 4 == 6;
+    store16(l2.bytes + l2.len - 2, v6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
+    std::byte* to = reinterpret_cast<std::byte*>(rte_pktmbuf_prepend(&m->rte, static_cast<uint16_t>(l2.len)));
+    std::memcpy(to, l2.bytes, l2.len);
+}
+
+Drop drop_of(const EspFate& fate) noexcept {
+    switch (fate.why) {
+    case Xfrm::in_buffer: return Drop::no_mbuf;
+    case Xfrm::out_error: return fate.error == ENOBUFS ? Drop::no_mbuf : Drop::esp;
+    case Xfrm::in_header:
+    case Xfrm::out_header: return Drop::malformed;
+    case Xfrm::in_mismatch:
+    case Xfrm::in_no_states: return Drop::not_handled;
+    default: return Drop::esp;
+    }
+}
+
+template <bool kEncrypt>
+uint32_t burst(Stream& stream) noexcept {
+    rte_mbuf* burst[kMaxBurst];
+    Grave grave;
+    const uint16_t n = receive(stream, burst);
+    if (n == 0) return 0;
+    Esp& esp = static_cast<Esp&>(*stream.state);
+    Mbuf* packets[kMaxBurst];
+    uint16_t ip = 0, out = 0;
+    for (uint16_t i = 0; i < n; ++i) {
+        if (!strip(burst[i], esp.headers[ip])) {
+            stream.stats.drop(Drop::not_handled, 1);
+            grave.add(burst[i]);
+            continue;
+        }
+        esp.sas[ip] = esp.sa.get();
+        packets[ip++] = Mbuf::of(burst[i]);
+    }
+    esp.lane->now_s = now_s();
+    if constexpr (kEncrypt)
+        esp_output(*esp.lane, esp.sas, packets, esp.fates, ip);
+    else
+        esp_input(*esp.lane, esp.sas, packets, esp.fates, ip);
+    for (uint16_t i = 0; i < ip; ++i) {
+        if (esp.fates[i].ok()) {
+            dress(packets[i], esp.headers[i]);
+            burst[out++] = &packets[i]->rte;
+        } else {
+            stream.stats.drop(drop_of(esp.fates[i]), 1);
+            grave.add(&packets[i]->rte);
+        }
+    }
+    transmit(stream, *stream.tx_port, burst, out);
+    grave.bury();
+    return n;
+}
+
+}  // namespace
+
+const Engine esp_enc_engine = {
+    .name = "esp-enc",
+    .summary = "protect IP packets by the SA of --esp-sa",
+    .shares = true,
+    .sources = false,
+    .begin = [](Stream& stream) { return begin(stream, true); },
+    .burst = burst<true>,
+    .end = end<true>,
+};
+
+const Engine esp_dec_engine = {
+    .name = "esp-dec",
+    .summary = "open ESP packets of the SA of --esp-sa",
+    .shares = true,
+    .sources = false,
+    .begin = [](Stream& stream) { return begin(stream, false); },
+    .burst = burst<false>,
+    .end = end<false>,
+};
+
+}  // namespace umbuf::fwd

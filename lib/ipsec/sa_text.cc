@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// sa_text.cc - words to terms.
+#include "lib/ipsec/sa_text.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstring>
+#include <span>
+#include <vector>
+
+namespace umbuf {
+namespace {
+
+Error wrong(const std::string& text) { return Error{EINVAL, "an SA: " + text}; }
+
+std::vector<std::string> words_of(std::string_view text) {
+    std::vector<std::string> words;
+    for (size_t at = 0; at < text.size();) {
+        const size_t from = text.find_first_not_of(" \t\n", at);
+        if (from == std::string_view::npos) break;
+        const size_t to = std::min(text.find_first_of(" \t\n", from), text.size());
+        words.emplace_back(text.substr(from, to - from));
+        at = to;
+    }
+    return words;
+}
+
+bool number(const std::string& text, uint64_t most, uint64_t* n) {
+    const bool hex = text.starts_with("0x");
+    const char* from = text.data() + (hex ? 2 : 0);
+    const char* end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(from, end, *n, hex ? 16 : 10);
+    return error == std::errc{} && at == end && from != end && *n <= most;
+}
+
+bool address(const std::string& text, IpAddress* to) {
+    *to = IpAddress{};
+    if (inet_pton(AF_INET, text.c_str(), to->bytes.data()) == 1) return true;
+    to->v6 = true;
+    return inet_pton(AF_INET6, text.c_str(), to->bytes.data()) == 1;
+}
+
+// A word that is followed by one number.
+struct Number {
+    const char* word;
+    uint64_t most;
+    void (*set)(SaTerms& t, uint64_t n);
+};
+constexpr Number kNumbers[] = {
+    {"spi", UINT32_MAX, [](SaTerms& t, uint64_t n) { t.spi = static_cast<uint32_t>(n); }},
+    {"window", kReplayMax, [](SaTerms& t, uint64_t n) { t.window = static_cast<uint32_t>(n); }},
+    {"ttl", UINT8_MAX, [](SaTerms& t, uint64_t n) { t.outer.ttl = static_cast<uint8_t>(n); }},
+    {"dscp", 63, [](SaTerms& t, uint64_t n) { t.outer.copy_dscp = false, t.outer.dscp = static_cast<uint8_t>(n); }},
+    {"flow", 0xfffff, [](SaTerms& t, uint64_t n) { t.outer.flow_label = static_cast<uint32_t>(n); }},
+    {"soft-bytes", UINT64_MAX, [](SaTerms& t, uint64_t n) { t.soft.bytes = n; }},
+    {"soft-packets", UINT64_MAX, [](SaTerms& t, uint64_t n) { t.soft.packets = n; }},
+    {"soft-seconds", UINT64_MAX, [](SaTerms& t, uint64_t n) { t.soft.seconds = n; }},
+    {"hard-bytes", UINT64_MAX, [](SaTerms& t, uint64_t n) { t.hard.bytes = n; }},
+    {"hard-packets", UINT64_MAX, [](SaTerms& t, uint64_t n) { t.hard.packets = n; }},
+    {"hard-seconds", UINT64_MAX, [](SaTerms& t, uint64_t n) { t.hard.seconds = n; }},
+};
+// A word that stands alone, or with one of a few others.
+struct Choice {
+    const char* word;
+    const char* value;  // "": none
+    void (*set)(SaTerms& t);
+};
+constexpr Choice kChoices[] = {
+    {"mode", "tunnel", [](SaTerms& t) { t.mode = SaMode::tunnel; }},
+    {"mode", "transport", [](SaTerms& t) { t.mode = SaMode::transport; }},
+    {"df", "copy", [](SaTerms& t) { t.outer.df = DfRule::copy; }},
+    {"df", "set", [](SaTerms& t) { t.outer.df = DfRule::set; }},
+    {"df", "clear", [](SaTerms& t) { t.outer.df = DfRule::clear; }},
+    {"dscp", "copy", [](SaTerms& t) { t.outer.copy_dscp = true; }},
+    {"flow", "copy", [](SaTerms& t) { t.outer.copy_flow_label = true; }},
+    {"esn", "", [](SaTerms& t) { t.esn = true; }},
+    {"no-ecn", "", [](SaTerms& t) { t.outer.ecn = false; }},
+    {"decap-dscp", "", [](SaTerms& t) { t.outer.decap_dscp = true; }},
+};
+
+using Words = std::span<const std::string>;
+
+// Each takes what it knows from the front of `words`: how many words, 0 if it knows none.
+size_t take_choice(Words words, SaTerms& terms) {
+    for (const Choice& c : kChoices) {
+        if (words[0] != c.word) continue;
+        if (*c.value == '\0') return c.set(terms), 1;
+        if (words.size() > 1 && words[1] == c.value) return c.set(terms), 2;
+    }
+    return 0;
+}
+
+size_t take_number(Words words, SaTerms& terms) {
+    uint64_t n = 0;
+    for (const Number& known : kNumbers)
+        if (words[0] == known.word && words.size() > 1 && number(words[1], known.most, &n)) return known.set(terms, n), 2;
+    return 0;
+}
+
+size_t take_text(Words words, SaText& sa) {
+    if (words.size() < 2) return 0;
+    if (words[0] == "key") return sa.key_file = words[1], 2;
+    if (words[0] == "src" && address(words[1], &sa.terms.src)) return 2;
+    if (words[0] == "dst" && address(words[1], &sa.terms.dst)) return 2;
+    uint64_t from = 0, to = 0;
+    if (words[0] != "udp" || words.size() < 3 || !number(words[1], UINT16_MAX, &from) || !number(words[2], UINT16_MAX, &to)) return 0;
+    sa.terms.udp = true;
+    sa.terms.udp_src = static_cast<uint16_t>(from);
+    sa.terms.udp_dst = static_cast<uint16_t>(to);
+    return 3;
+}
+
+int digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+// decode - the digits in `text`, over themselves. Returns how many bytes; Error as read_key().
+Result<size_t> decode(const std::string& path, std::byte* text, size_t size) {
+    size_t digits = 0;
+    for (size_t i = 0; i < size; ++i) {
+        const char c = static_cast<char>(text[i]);
+        if (c == ' ' || c == '\n' || c == '\t' || c == '\r') continue;
+        const int value = digit(c);
+        if (value < 0) return Error{EINVAL, "the key file " + path + ": character " + std::to_string(i + 1) + " is no hexadecimal digit"};
+        std::byte& to = text[digits / 2];
+        to = digits % 2 == 0 ? static_cast<std::byte>(value << 4) : to | static_cast<std::byte>(value);
+        ++digits;
+    }
+    if (digits % 2 != 0 || digits == 0) return Error{EINVAL, "the key file " + path + ": " + std::to_string(digits) + " hexadecimal digits are no bytes"};
+    return digits / 2;
+}
+
+struct File {
+    int fd;
+    ~File() {
+        if (fd >= 0) close(fd);
+    }
+};
+
+}  // namespace
+
+Result<SaText> parse_sa(std::string_view text) {
+    SaText sa;
+    const std::vector<std::string> all = words_of(text);
+    Words words = all;
+    while (!words.empty()) {
+        size_t taken = take_choice(words, sa.terms);
+        if (taken == 0) taken = take_number(words, sa.terms);
+        if (taken == 0) taken = take_text(words, sa);
+        if (taken == 0 && words[0] == "alg" && words.size() > 1) {
+            const Result<Algorithm> found = find_algorithm(words[1]);
+            if (!found) return wrong(found.error().text);
+            sa.terms.algorithm = found.value();
+            taken = 2;
+        }
+        if (taken == 0) return wrong("'" + words[0] + (words.size() > 1 ? " " + words[1] : "") + "' is not understood here; the manual has the words");
+        words = words.subspan(taken);
+    }
+    if (sa.terms.spi == 0) return wrong("'spi' is missing");
+    if (sa.terms.algorithm.cipher == nullptr) return wrong("'alg' is missing");
+    if (sa.key_file.empty()) return wrong("'key' is missing");
+    const bool ends = sa.terms.src != IpAddress{} && sa.terms.dst != IpAddress{};
+    if (sa.terms.mode == SaMode::tunnel && !ends) return wrong("a tunnel has two ends: 'src' and 'dst'");
+    return sa;
+}
+
+Result<Secret> read_key(const std::string& path) {
+    const File file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    struct stat about {};
+    if (file.fd < 0 || fstat(file.fd, &about) != 0)
+        return Error{errno, "the key file " + path + ": " + std::strerror(errno)};
+    if ((about.st_mode & S_IRWXO) != 0)
+        return Error{EPERM, "the key file " + path + " is open to everybody: chmod o= " + path};
+    constexpr size_t kMost = 4096;
+    Result<Secret> text = Secret::make(kMost);
+    if (!text) return text.error();
+    const ssize_t got = read(file.fd, text.value().data(), kMost);
+    if (got < 0) return Error{errno, "the key file " + path + ": " + std::strerror(errno)};
+    const Result<size_t> bytes = decode(path, text.value().data(), static_cast<size_t>(got));
+    if (!bytes) return bytes.error();
+    return Secret::copy({text.value().data(), bytes.value()});
+}
+
+}  // namespace umbuf
