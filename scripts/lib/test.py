@@ -96,9 +96,10 @@ def clang(names):
         return Tally()
     if not shutil.which("clang++"):
         return show("skip", 0, name, "there is no clang++; scripts/deps test brings it")
-    # The objects are never run: no optimisation and no debug information, to have them soon.
+    # The objects are never run: no optimisation and no debug information, to have them soon. And no
+    # precompiled headers, so that each source must include what it needs.
     build = ('[ -e "$1/build.ninja" ] || CXX=clang++ meson setup -Dtests=false -Doptimization=0 '
-             '-Ddebug=false "$1" && exec ninja -C "$1" --quiet')
+             '-Ddebug=false -Db_pch=false "$1" && exec ninja -C "$1" --quiet')
     return one_command(name, ["sh", "-c", build, "sh", BUILD / "clang"])
 
 

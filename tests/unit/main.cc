@@ -15,11 +15,7 @@
 #include <rte_errno.h>
 
 #include "lib/mbuf/zone.h"
-
-// More words for EAL: those that the binary was built with, then UM_EAL of the environment.
-#ifndef UM_EAL
-#define UM_EAL ""
-#endif
+#include "tests/unit/program.h"
 
 namespace {
 
@@ -54,7 +50,7 @@ int main(int argc, char** argv) {
                                      lcores(), prefix};
     const char* memory = std::getenv("UM_MEMORY");  // for instance "--in-memory" where there are hugepages
     add_words(text, memory != nullptr ? memory : "--no-huge -m 768");
-    add_words(text, UM_EAL);
+    add_words(text, umbuf::test::eal_words);
     add_words(text, std::getenv("UM_EAL"));
     std::vector<char*> args;
     for (std::string& t : text) args.push_back(t.data());
@@ -66,9 +62,7 @@ int main(int argc, char** argv) {
     // From DPDK 24.11 on, a port that outlives EAL is a port in unmapped memory.
     std::atexit([] { rte_eal_cleanup(); });
     umbuf::ZoneConfig config;
-#ifdef UM_MBUFS  // a binary that holds more of them at once
-    config.mbufs = UM_MBUFS;
-#endif
+    if (umbuf::test::most_mbufs != 0) config.mbufs = umbuf::test::most_mbufs;
     if (const char* refs = std::getenv("UM_REFCNT"); refs != nullptr) config.refs = refs;
     const umbuf::Status zones = umbuf::mbinit(config, {0});
     if (!zones) {

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// program.cc - the one source that is compiled for each test program: the others' objects are shared.
+#include "tests/unit/program.h"
+
+#ifndef UM_EAL
+#define UM_EAL ""
+#endif
+#ifndef UM_MBUFS
+#define UM_MBUFS 0
+#endif
+
+namespace umbuf::test {
+
+const char* const eal_words = UM_EAL;
+const uint32_t most_mbufs = UM_MBUFS;
+
+}  // namespace umbuf::test
