@@ -8,8 +8,9 @@
 #include <cstdint>
 
 #ifndef UM_MODEL
+#include <sched.h>  // not <thread>: a quarter of a second for each source that includes this
+
 #include <atomic>
-#include <thread>
 namespace umbuf::sync {
 inline constexpr auto relaxed = std::memory_order_relaxed;
 inline constexpr auto acquire = std::memory_order_acquire;
@@ -70,7 +71,7 @@ class SpinLock {
     void lock() noexcept {
         while (taken_.exchange(true, std::memory_order_acquire))
             for (uint32_t turns = 1; taken_.load(std::memory_order_relaxed); ++turns)
-                turns % 64 != 0 ? pause() : std::this_thread::yield();  // reads its own copy of the line
+                turns % 64 != 0 ? pause() : static_cast<void>(sched_yield());  // reads its own copy of the line
     }
     void unlock() noexcept { taken_.store(false, std::memory_order_release); }
 
