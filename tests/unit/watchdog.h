@@ -17,9 +17,12 @@ namespace umbuf::test {
 // One at a time; a child does not inherit it.
 class Watchdog {
   public:
-    // seconds - of CPU time. A test takes one at most; over checked pools (UM_EAL), which look at every
-    // byte, many times that.
-    static int seconds() { return std::getenv("UM_EAL") != nullptr ? 120 : 10; }
+    // seconds - of CPU time: UM_WATCHDOG, if it is set. A test takes one at most; over checked pools
+    // (UM_EAL), which look at every byte, many times that.
+    static int seconds() {
+        if (const char* given = std::getenv("UM_WATCHDOG"); given != nullptr) return std::atoi(given);
+        return std::getenv("UM_EAL") != nullptr ? 120 : 10;
+    }
 
     Watchdog() {
         std::signal(SIGPROF, bite);
