@@ -69,10 +69,12 @@ uint32_t holders(const Page* page) noexcept {
     return count.n;
 }
 
-template <class... Args>
-void say(const char* format, Args... args) noexcept {
+__attribute__((format(printf, 1, 2))) void say(const char* format, ...) noexcept {
     char line[512];
-    const int n = std::snprintf(line, sizeof line, format, args...);
+    va_list args;
+    va_start(args, format);
+    const int n = std::vsnprintf(line, sizeof line, format, args);
+    va_end(args);
     if (n > 0) (void)!write(STDERR_FILENO, line, std::min(static_cast<size_t>(n), sizeof line - 1));
 }
 
