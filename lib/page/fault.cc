@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csetjmp>
 #include <csignal>
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
