@@ -30,7 +30,8 @@ std::string seen(const Mbuf* m, const Mbuf* source) {
     add("vlan", r.vlan_tci);
     add("outer", r.vlan_tci_outer);
     add("tx", r.tx_offload);
-    add("own record", r.shinfo == &m->shinfo);
+    const bool external = (r.ol_flags & RTE_MBUF_F_EXTERNAL) != 0;  // else nobody reads the pointer
+    add("own record", external && r.shinfo == &m->shinfo);
     add("record", rte_mbuf_ext_refcnt_read(&m->shinfo));
     add("control", reinterpret_cast<uintptr_t>(m->ctl.load(sync::relaxed)));
     add("flags", m->m_flags);
