@@ -152,6 +152,9 @@ TEST_F(Quick, WhatIsUnusualIsDeclined) {
     EXPECT_FALSE(quick::may_free(made.m)) << "its record is the clone's, too";
     rte_pktmbuf_free(clone);
     EXPECT_TRUE(quick::may_free(made.m));
+    made.m->m_type = MT_FREE;  // as m_free marks it while a clone of DPDK's keeps its header
+    EXPECT_FALSE(quick::may_free(made.m)) << "who frees it again must die";
+    made.m->m_type = MT_DATA;
     Mbuf* home = m_get(M_NOWAIT, MT_DATA);
     m_free(home);  // the next one to be taken
     home->ctl.store(ext_control(made.m), sync::relaxed);  // as one whose record a clone still uses
