@@ -3,6 +3,7 @@
 #
 # A step is a function that prints a line per test and returns a Tally. Logs go to build/test-logs/.
 import argparse
+import concurrent.futures
 import dataclasses
 import json
 import os
@@ -20,6 +21,7 @@ BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
 BUILD = BUILD if BUILD.is_absolute() else ROOT / BUILD
 LOGS = BUILD / "test-logs"
 HANGS_S = 900  # for a whole step, against hanging only
+POLITELY = ["nice", "-n", "19"]  # before compilers that run beside tests
 
 
 @dataclasses.dataclass
@@ -38,7 +40,8 @@ class Tally:
 
 
 def show(verdict, seconds, name, note=""):
-    print(f"{verdict:4} {seconds:6.1f} s  {name}" + (f"  ({note})" if note else ""), flush=True)
+    text = f"{verdict:4} {seconds:6.1f} s  {name}" + (f"  ({note})" if note else "")
+    print(f"{text}\n", end="", flush=True)  # at once: two threads print
     return Tally(int(verdict == "ok"), int(verdict == "FAIL"), int(verdict == "skip"))
 
 
@@ -100,7 +103,7 @@ def clang(names):
     # precompiled headers, so that each source must include what it needs.
     build = ('[ -e "$1/build.ninja" ] || CXX=clang++ meson setup -Dtests=false -Doptimization=0 '
              '-Ddebug=false -Db_pch=false "$1" && exec ninja -C "$1" --quiet')
-    return one_command(name, ["sh", "-c", build, "sh", BUILD / "clang"])
+    return one_command(name, [*POLITELY, "sh", "-c", build, "sh", BUILD / "clang"])
 
 
 def unit_tests(names):
@@ -165,7 +168,7 @@ def google_test(program, names, scheme):
     total = Tally()
     for suite in json.loads(report.read_text())["testsuites"]:
         for case in suite["testsuite"]:
-            total += show_case(prefix, suite["name"], case)
+            total += show_case(prefix, suite["name"], case, log)
     if status != 0 and total.failed == 0:
         total += show("FAIL", 0, f"{prefix} {program.name}", f"all cases passed, but it ended with {status}")
     if total.failed:
@@ -173,7 +176,7 @@ def google_test(program, names, scheme):
     return total
 
 
-def show_case(prefix, suite, case):
+def show_case(prefix, suite, case, log):
     name = f"{prefix} {suite}.{case['name']}"
     seconds = float(case.get("time", "0s").rstrip("s"))
     if case.get("failures"):
@@ -181,9 +184,16 @@ def show_case(prefix, suite, case):
         for failure in case["failures"]:
             print("".join(f"     {line}\n" for line in failure["failure"].splitlines()), end="")
         return tally
-    skipped = case.get("result") == "SKIPPED" or case.get("skipped")
-    reason = "; ".join(s.get("message", "") for s in case.get("skipped") or []) if skipped else ""
-    return show("skip" if skipped else "ok", seconds, name, reason or ("see the log" if skipped else ""))
+    if case.get("result") == "SKIPPED" or case.get("skipped"):
+        return show("skip", seconds, name, why_skipped(f"{suite}.{case['name']}", log))
+    return show("ok", seconds, name)
+
+
+def why_skipped(case, log):
+    """GTEST_SKIP()'s message, which GoogleTest 1.12 prints, but does not report."""
+    said = re.search(rf"Skipped\n(.*?)\n\[  SKIPPED \] {re.escape(case)} ",
+                     log.read_text(errors="replace"), re.DOTALL)
+    return " ".join(said.group(1).split()) if said else f"see {log}"
 
 
 def listed_cases(text):
@@ -208,28 +218,36 @@ def c_programs(names):
     return one_command(name, [program])
 
 
-def fuzz(names):
-    """libFuzzer, some thousand traces for each scheme, from the corpus. Built on its own: another compiler."""
-    name = "fuzz verbs"
-    wanted_schemes = [s for s in schemes() if wanted(f"{name} {s}", names)]
-    if not wanted_schemes:
+FUZZ = "fuzz verbs"
+
+
+def schemes_to_fuzz(names):
+    return [s for s in schemes() if wanted(f"{FUZZ} {s}", names)]
+
+
+def fuzz_builds(names):
+    """Built on its own: another compiler."""
+    if not schemes_to_fuzz(names):
         return Tally()
     if not shutil.which("clang++"):
-        return show("skip", 0, name, "there is no clang++; scripts/deps test brings it")
+        return show("skip", 0, FUZZ, "there is no clang++; scripts/deps test brings it")
     if not has_libfuzzer():
-        return show("skip", 0, name, "clang++ has no libFuzzer; scripts/deps test brings it (libclang-rt-dev)")
+        return show("skip", 0, FUZZ, "clang++ has no libFuzzer; scripts/deps test brings it (libclang-rt-dev)")
     build = ('[ -e "$1/build.ninja" ] || CXX=clang++ meson setup -Dtests=false -Dfuzz=true '
              '-Db_sanitize=address -Db_lundef=false -Doptimization=1 "$1" && '
              'exec ninja -C "$1" --quiet tests/fuzz/verbs_fuzz')
-    total = one_command(f"{name} builds", ["sh", "-c", build, "sh", BUILD / "fuzz"])
-    if total.failed:
-        return total
-    for scheme in wanted_schemes:
+    return one_command(f"{FUZZ} builds", [*POLITELY, "sh", "-c", build, "sh", BUILD / "fuzz"])
+
+
+def fuzz(names):
+    """libFuzzer, some thousand traces for each scheme, from the corpus."""
+    program, total = BUILD / "fuzz/tests/fuzz/verbs_fuzz", Tally()
+    for scheme in schemes_to_fuzz(names) if program.exists() else []:
         found = LOGS / f"fuzz-{scheme}"
         shutil.rmtree(found, ignore_errors=True)
         found.mkdir()
-        total += one_command(f"{name} {scheme}", [
-            "env", f"UM_REFCNT={scheme}", BUILD / "fuzz/tests/fuzz/verbs_fuzz", "-runs=1500", "-max_len=400",
+        total += one_command(f"{FUZZ} {scheme}", [
+            "env", f"UM_REFCNT={scheme}", program, "-runs=1500", "-max_len=400",
             f"-artifact_prefix={found}/", found, ROOT / "tests/fuzz/corpus"])
     return total
 
@@ -241,19 +259,18 @@ def has_libfuzzer():
                           stderr=subprocess.DEVNULL).returncode == 0
 
 
-def models_and_mutants(names):
-    """Each is a script that ends with its own 'N passed, N failed'."""
-    total = Tally()
-    for script in ("models", "mutants"):
-        path = ROOT / "scripts" / script
-        if path.exists() and wanted(script, names):
-            total += counted_script(script, path)
-    return total
+def models(names):
+    return counted_script("models") if wanted("models", names) else Tally()
 
 
-def counted_script(name, path):
+def mutants(names):
+    return counted_script("mutants") if wanted("mutants", names) else Tally()
+
+
+def counted_script(name):
+    """A script that ends with its own 'N passed, N failed'."""
     log = LOGS / f"{name}.log"
-    status, seconds = command([path], log)
+    status, seconds = command([ROOT / "scripts" / name], log)
     counts = re.findall(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$",
                         log.read_text(errors="replace"), re.MULTILINE)
     if not counts:
@@ -288,9 +305,14 @@ def main():
     parser.add_argument("names", nargs="*", help="only tests whose name contains one of these")
     names = parser.parse_args().names
     LOGS.mkdir(parents=True, exist_ok=True)
-    total = Tally()
-    for step in (checks, clang, unit_tests, over_checked_pools, c_programs, fuzz,
-                 models_and_mutants, system_tests):
+    total = checks(names)
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
+        # Most unit tests keep one processor busy, or none: compilers may have the other.
+        compilers = beside.submit(lambda: clang(names) + fuzz_builds(names))
+        for step in (unit_tests, over_checked_pools, c_programs, models):
+            total += step(names)
+        total += compilers.result()
+    for step in (fuzz, mutants, system_tests):
         total += step(names)
     if total == Tally():
         print(f"scripts/test: no test has {' or '.join(names)} in its name", file=sys.stderr)
