@@ -191,7 +191,7 @@ def show_case(prefix, suite, case, log):
 
 def why_skipped(case, log):
     """GTEST_SKIP()'s message, which GoogleTest 1.12 prints, but does not report."""
-    said = re.search(rf"Skipped\n(.*?)\n\[  SKIPPED \] {re.escape(case)} ",
+    said = re.search(rf"\[ RUN      \] {re.escape(case)}\n.*?Skipped\n(.*?)\n\[  SKIPPED \]",
                      log.read_text(errors="replace"), re.DOTALL)
     return " ".join(said.group(1).split()) if said else f"see {log}"
 
