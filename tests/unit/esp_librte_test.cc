@@ -8,7 +8,11 @@
 
 #include <rte_cryptodev.h>
 #include <rte_errno.h>
+#include <rte_ipsec_sa.h>
+#include <rte_mbuf.h>
+extern "C" {  // DPDK 24.11 forgets it for rte_ipsec_session_prepare()
 #include <rte_ipsec.h>
+}
 
 #include "lib/ipsec/replay.h"
 #include "tests/unit/esp_fixture.h"
