@@ -16,6 +16,7 @@
 #include <rte_memory.h>
 
 #include "tests/unit/page_verbs.h"
+#include "tests/unit/program.h"
 
 namespace umbuf::test {
 namespace {
@@ -617,9 +618,9 @@ std::string text_of(const std::filesystem::path& path) {
 
 TEST(Catalogue, EveryNumberHasATestOrIsPending) {
     std::string tests;
-    for (const auto& file : std::filesystem::directory_iterator(UM_SOURCE_ROOT "/tests/unit"))
+    for (const auto& file : std::filesystem::directory_iterator(umbuf::test::source_root + "/tests/unit"))
         if (file.path().extension() == ".cc") tests += text_of(file.path());
-    const std::string text = text_of(UM_SOURCE_ROOT "/docs/unmapped.md");
+    const std::string text = text_of(umbuf::test::source_root + "/docs/unmapped.md");
     const std::regex line("\\| (R\\d\\d) \\| [^|]+ \\| (`(R\\d\\d)_`|pending: [^|]+) \\|");
     std::set<std::string> listed;
     for (std::sregex_iterator i(text.begin(), text.end(), line), none; i != none; ++i) {

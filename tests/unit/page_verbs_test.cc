@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "tests/unit/page_verbs.h"
+#include "tests/unit/program.h"
 
 namespace umbuf::test {
 namespace {
@@ -98,7 +99,7 @@ constexpr const char* kBegin = "<!-- the table of verbs: written by UM_WRITE_TAB
 constexpr const char* kEnd = "<!-- end of the table -->\n";
 
 std::string document() {
-    std::ifstream in(UM_SOURCE_ROOT "/docs/unmapped.md");
+    std::ifstream in(umbuf::test::source_root + "/docs/unmapped.md");
     std::stringstream text;
     text << in.rdbuf();
     return text.str();
@@ -146,7 +147,7 @@ TEST_F(PageTest, TheTableInTheManualIsWhatTheVerbsDo) {
     ASSERT_TRUE(begin != std::string::npos && end != std::string::npos) << "docs/unmapped.md has no table";
     const size_t from = begin + std::strlen(kBegin);
     if (std::getenv("UM_WRITE_TABLE") != nullptr)
-        std::ofstream(UM_SOURCE_ROOT "/docs/unmapped.md") << text.replace(from, end - from, now);
+        std::ofstream(umbuf::test::source_root + "/docs/unmapped.md") << text.replace(from, end - from, now);
     else
         EXPECT_EQ(text.substr(from, end - from), now) << "UM_WRITE_TABLE=1 writes it anew";
 }
@@ -154,7 +155,7 @@ TEST_F(PageTest, TheTableInTheManualIsWhatTheVerbsDo) {
 // A verb that is added, and not to the table, is found here.
 TEST_F(PageTest, TheManualNamesEveryVerbThatThereIs) {
     const std::string text = document();
-    std::ifstream in(UM_SOURCE_ROOT "/docs/verbs.md");
+    std::ifstream in(umbuf::test::source_root + "/docs/verbs.md");
     std::stringstream verbs;
     verbs << in.rdbuf();
     const std::string all = verbs.str();

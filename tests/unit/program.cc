@@ -13,5 +13,6 @@ namespace umbuf::test {
 
 const char* const eal_words = UM_EAL;
 const uint32_t most_mbufs = UM_MBUFS;
+const std::string source_root = UM_SOURCE_ROOT;
 
 }  // namespace umbuf::test
