@@ -264,13 +264,15 @@ def models(names):
 
 
 def mutants(names):
-    return counted_script("mutants") if wanted("mutants", names) else Tally()
+    """UM_MUTANTS=I/N: a part of them."""
+    share = os.environ.get("UM_MUTANTS")
+    return counted_script("mutants", *(["--share", share] if share else [])) if wanted("mutants", names) else Tally()
 
 
-def counted_script(name):
+def counted_script(name, *arguments):
     """A script that ends with its own 'N passed, N failed'."""
     log = LOGS / f"{name}.log"
-    status, seconds = command([ROOT / "scripts" / name], log)
+    status, seconds = command([ROOT / "scripts" / name, *arguments], log)
     counts = re.findall(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$",
                         log.read_text(errors="replace"), re.MULTILINE)
     if not counts:
