@@ -59,6 +59,7 @@ Result<Secret> Secret::copy(std::span<const std::byte> bytes) {
 void Secret::clear() noexcept {
     if (data_ == nullptr) return;
     wipe(data_, size_);
+    if (secret_is_wiped != nullptr) secret_is_wiped(data_, size_);
     munmap(data_, rounded(size_ == 0 ? 1 : size_));
     data_ = nullptr;
     size_ = 0;

@@ -12,6 +12,11 @@
 
 namespace umbuf {
 
+// secret_is_wiped - called with the pages of each secret when they are zero and not yet given back. For
+// tests: null, or set by the control thread while no secret goes.
+using SecretHook = void (*)(const std::byte* at, size_t bytes) noexcept;
+inline constinit SecretHook secret_is_wiped = nullptr;
+
 // wipe - zero bytes in a way that is not optimised away.
 void wipe(void* at, size_t bytes) noexcept;
 
