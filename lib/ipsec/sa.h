@@ -63,6 +63,7 @@ class Sa {
     const SaTerms terms;         // [I]
     const Engine* const engine;  // [I]
     [[nodiscard]] const std::byte* key() const noexcept { return key_.data(); }
+    [[nodiscard]] uint64_t born_s() const noexcept { return born_s_; }
 
     SaCounters counters;         // [l]
     ReplayWindow window;         // [l] inbound

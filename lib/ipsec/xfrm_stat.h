@@ -21,10 +21,16 @@ namespace umbuf {
     X(in_seq, "XfrmInStateSeqError")          /* replayed, or too old */                                \
     X(in_expired, "XfrmInStateExpired")       /* past a hard limit */                                   \
     X(in_mismatch, "XfrmInStateMismatch")     /* UDP encapsulation where the SA has none, or not */     \
+    X(in_template, "XfrmInTmplMismatch")      /* the policy wants another SA, or one at all */       \
+    X(in_blocked, "XfrmInPolBlock")           /* a policy discards it */                                \
+    X(in_no_policy, "XfrmInNoPols")           /* no policy matches: discarded */                        \
     X(in_ecn, "EcnDecapDrop")                 /* RFC 6040: congestion marked, inner cannot say so */    \
     X(in_dummy, "EspDummy")                   /* next header 59: dropped on purpose */                  \
     X(out_error, "XfrmOutError")              /* unreadable, too large, or no memory: the errno */      \
     X(out_header, "XfrmOutHdrError")          /* no IP packet */                                        \
+    X(out_bundle, "XfrmOutBundleGenError")    /* the child that a policy names has gone */              \
+    X(out_no_states, "XfrmOutNoStates")       /* the child has no outbound SA yet */                    \
+    X(out_blocked, "XfrmOutPolBlock")         /* a policy discards it, or none matches */               \
     X(out_mode, "XfrmOutStateModeError")      /* the mode cannot carry it: fragments in transport */    \
     X(out_seq, "XfrmOutStateSeqError")        /* sequence numbers have ended */                         \
     X(out_expired, "XfrmOutStateExpired")     /* past a hard limit */

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// ipsec_db.cc - a burst through policies and SAs.
+#include "lib/ipsec/ipsec_db.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "lib/ipsec/esp_batch.h"
+
+namespace umbuf {
+
+IpsecDb::IpsecDb(const IpsecConfig& config, const Engine& e, rte_rcu_qsbr* readers)
+    : grace(readers), children(config.children, grace), spd(grace, config.socket), engine(e), udp_port(config.udp_port) {}
+
+Result<std::unique_ptr<IpsecDb>> IpsecDb::make(const IpsecConfig& config, const Engine& engine, rte_rcu_qsbr* readers) {
+    std::unique_ptr<IpsecDb> db(new IpsecDb(config, engine, readers));
+    Result<std::unique_ptr<Sad>> sad = Sad::make(config.sas, db->grace, config.socket);
+    if (!sad) return sad.error();
+    db->sad_ = std::move(sad.value());
+    return db;
+}
+
+Result<SaId> IpsecDb::rekey_out(NewSa from) {
+    Sa* old = nullptr;
+    if (!children.out(from.child, &old)) return Error{ENOENT, "there is no child " + std::to_string(from.child.id)};
+    const Result<SaId> made = sad_->add_out(from);
+    if (!made) return made;
+    const Status set = children.set_out(from.child, sad_->resolve(made.value().id, made.value().generation));
+    UM_ASSERT(set.ok());  // it was there
+    if (old == nullptr) return made;
+    // Unpublished first, then removed: the grace of its removal covers who read the child before.
+    const Status removed = sad_->remove(id_of(*old));
+    UM_ASSERT(removed.ok());
+    return made;
+}
+
+Status IpsecDb::remove_sa(SaId id) {
+    Sa* sa = sad_->resolve(id.id, id.generation);
+    Sa* current = nullptr;
+    if (sa != nullptr && children.out(sad_->child_of(*sa), &current) && current == sa)
+        if (const Status unset = children.set_out(sad_->child_of(*sa), nullptr); !unset) return unset;
+    return sad_->remove(id);
+}
+
+IpsecDb::Due IpsecDb::due(uint64_t now_s) const {
+    Due due;
+    for (const Sa* sa : sad_->sas()) {
+        const uint64_t age = now_s - sa->born_s();
+        const auto past = [&](const Lifetime& limit) { return limit.seconds != 0 && age >= limit.seconds; };
+        const bool used_up = sa->counters.refused.of(Xfrm::in_expired) + sa->counters.refused.of(Xfrm::out_expired) > 0;
+        if (past(sa->terms.hard) || used_up)
+            due.hard.push_back(id_of(*sa));
+        else if (past(sa->terms.soft) || sa->counters.soft_expired.read() != 0)
+            due.soft.push_back(id_of(*sa));
+    }
+    return due;
+}
+
+namespace {
+
+constexpr uint16_t kBurst = kEspBurst;
+
+// Some - packets of a burst that go the same way, in their order.
+struct Some {
+    uint16_t n = 0;
+    uint16_t whose[kBurst];
+    Sa* sas[kBurst];
+    Mbuf* packets[kBurst];
+    EspFate fates[kBurst];
+    void add(uint16_t i, Mbuf* m, Sa* sa) noexcept {
+        whose[n] = i;
+        sas[n] = sa;
+        packets[n++] = m;
+    }
+};
+
+void refuse(EspLane& lane, Sa* sa, IpsecFate& fate, Xfrm why, int error = 0) noexcept {
+    fate = {IpsecWay::refused, {why, error}};
+    lane.counters.count(why);
+    if (sa != nullptr) sa->counters.refused.count(why);
+}
+
+// classify - the policy of each packet of `some`, null: none. Packets that have no selectors are refused and
+// have none, either: seen[k] is false.
+void classify(const IpsecDb& db, EspLane& lane, Direction direction, const Some& some, IpsecFate* fates, const Policy** found,
+              bool* seen) noexcept {
+    PacketKey keys[kBurst];
+    const Policy* policies[kBurst];
+    uint16_t of[kBurst], n = 0;
+    const bool in = direction == Direction::in;
+    for (uint16_t k = 0; k < some.n; ++k) {
+        found[k] = nullptr;
+        const int error = selectors_of(some.packets[k], &keys[n]);
+        seen[k] = error == 0;
+        if (error == EBADMSG)
+            refuse(lane, some.sas[k], fates[some.whose[k]], in ? Xfrm::in_header : Xfrm::out_header);
+        else if (error != 0)
+            refuse(lane, some.sas[k], fates[some.whose[k]], in ? Xfrm::in_error : Xfrm::out_error, error);
+        else
+            of[n++] = k;
+    }
+    if (n == 0) return;
+    db.spd.classify(direction, keys, policies, n);
+    for (uint16_t i = 0; i < n; ++i) found[of[i]] = policies[i];
+}
+
+// ---- out
+
+// way_out - the SA that the policy protects by; null: it is decided, in the fate.
+Sa* way_out(const IpsecDb& db, EspLane& lane, const Policy* policy, IpsecFate& fate) noexcept {
+    Sa* sa = nullptr;
+    if (policy == nullptr || policy->action == Action::discard)
+        refuse(lane, nullptr, fate, Xfrm::out_blocked);
+    else if (policy->action == Action::bypass)
+        fate = {IpsecWay::bypass, {}};
+    else if (!db.children.out(policy->child, &sa))
+        refuse(lane, nullptr, fate, Xfrm::out_bundle);
+    else if (sa == nullptr)
+        refuse(lane, nullptr, fate, Xfrm::out_no_states);
+    return sa;
+}
+
+// deliver - what an ESP function made of `some`, back to the burst.
+void deliver(const Some& some, Mbuf** packets, IpsecFate* fates) noexcept {
+    for (uint16_t k = 0; k < some.n; ++k) {
+        packets[some.whose[k]] = some.packets[k];
+        fates[some.whose[k]] = {some.fates[k].ok() ? IpsecWay::esp : IpsecWay::refused, some.fates[k]};
+    }
+}
+
+void out(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n) noexcept {
+    Some all, protect;
+    const Policy* policies[kBurst];
+    bool seen[kBurst];
+    for (uint16_t i = 0; i < n; ++i) all.add(i, packets[i], nullptr);
+    classify(db, lane, Direction::out, all, fates, policies, seen);
+    for (uint16_t i = 0; i < n; ++i)
+        if (Sa* sa = seen[i] ? way_out(db, lane, policies[i], fates[i]) : nullptr; sa != nullptr) protect.add(i, packets[i], sa);
+    esp_output(lane, protect.sas, protect.packets, protect.fates, protect.n);
+    deliver(protect, packets, fates);
+}
+
+// ---- in
+
+// may_pass - B1, B2. `sa`: that it came through; null: in plaintext.
+Xfrm may_pass(const IpsecDb& db, const Policy* policy, const Sa* sa) noexcept {
+    if (policy == nullptr) return Xfrm::in_no_policy;
+    if (policy->action == Action::discard) return Xfrm::in_blocked;
+    if (policy->action == Action::bypass) return sa == nullptr ? Xfrm::ok : Xfrm::in_template;
+    return sa != nullptr && policy->child == db.sad().child_of(*sa) ? Xfrm::ok : Xfrm::in_template;
+}
+
+// judge - `some` are what they will be if they pass.
+void judge(const IpsecDb& db, EspLane& lane, const Some& some, IpsecFate* fates) noexcept {
+    const Policy* policies[kBurst];
+    bool seen[kBurst];
+    classify(db, lane, Direction::in, some, fates, policies, seen);
+    for (uint16_t k = 0; k < some.n; ++k) {
+        if (!seen[k]) continue;
+        IpsecFate& fate = fates[some.whose[k]];
+        if (const Xfrm why = may_pass(db, policies[k], some.sas[k]); why != Xfrm::ok)
+            refuse(lane, some.sas[k], fate, why);
+        else
+            fate = {some.sas[k] != nullptr ? IpsecWay::esp : IpsecWay::bypass, {}};
+    }
+}
+
+// is_udp_fragment - esp_wire() wants whole datagrams; what is none may still pass by a policy.
+bool is_udp_fragment(const EspWire& wire) noexcept { return wire.kind == EspWireKind::malformed && wire.ip.fragment && wire.ip.proto == kProtoUdp; }
+
+void read_addresses(const Mbuf* m, bool v6, SadQuery* query) noexcept {
+    const uint32_t size = v6 ? 16 : 4;
+    query->dst.v6 = query->src.v6 = v6;
+    esp::peek(m, v6 ? 8 : 12, size, reinterpret_cast<std::byte*>(query->src.bytes.data()));
+    esp::peek(m, v6 ? 24 : 16, size, reinterpret_cast<std::byte*>(query->dst.bytes.data()));
+}
+
+// sort - what is ESP, to `esp` with its query; what is plaintext; the rest is decided.
+void sort(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n, Some& esp, SadQuery* queries, Some& plain) noexcept {
+    for (uint16_t i = 0; i < n; ++i) {
+        Mbuf* m = packets[i];
+        if (const int error = esp::readable(m); error != 0) {
+            refuse(lane, nullptr, fates[i], Xfrm::in_error, error);
+            continue;
+        }
+        const EspWire wire = esp_wire(m, db.udp_port);
+        if (wire.kind == EspWireKind::esp) {
+            queries[esp.n] = {};
+            queries[esp.n].spi = wire.spi;
+            read_addresses(m, wire.ip.v6, &queries[esp.n]);
+            esp.add(i, m, nullptr);
+        } else if (wire.kind == EspWireKind::none || wire.kind == EspWireKind::non_esp || is_udp_fragment(wire)) {
+            plain.add(i, m, nullptr);  // IKE is plaintext, too, and wants its policy
+        } else if (wire.kind == EspWireKind::keepalive) {
+            fates[i] = {IpsecWay::keepalive, {}};
+        } else {
+            refuse(lane, nullptr, fates[i], Xfrm::in_header);
+        }
+    }
+}
+
+void in(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n) noexcept {
+    Some esp, plain, opened;
+    SadQuery queries[kBurst];
+    sort(db, lane, packets, fates, n, esp, queries, plain);
+    db.sad().lookup(queries, esp.sas, esp.n);
+    esp_input(lane, esp.sas, esp.packets, esp.fates, esp.n);
+    deliver(esp, packets, fates);
+    for (uint16_t k = 0; k < esp.n; ++k)
+        if (esp.fates[k].ok()) opened.add(esp.whose[k], esp.packets[k], esp.sas[k]);
+    judge(db, lane, opened, fates);
+    judge(db, lane, plain, fates);
+}
+
+template <class Pass>
+void in_bursts(Pass pass, const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n) noexcept {
+    UM_ASSERT(&db.engine == &lane.engine);
+    for (uint32_t from = 0; from < n; from += kBurst)
+        pass(db, lane, packets + from, fates + from, static_cast<uint16_t>(std::min<uint32_t>(kBurst, n - from)));
+}
+
+}  // namespace
+
+void ipsec_out(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n) noexcept {
+    in_bursts(out, db, lane, packets, fates, n);
+}
+
+void ipsec_in(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n) noexcept {
+    in_bursts(in, db, lane, packets, fates, n);
+}
+
+}  // namespace umbuf

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// ipsec_db.h - policies, children and SAs as one database, and what it makes of a burst of packets
+// (RFC 4301, 5.1 and 5.2).
+//
+//      out    packet -> SPD out -> discard | bypass | protect -> child -> its current SA -> ESP
+//      in     ESP    -> SAD -> SA -> packet -> SPD in: protect by this SA's child, or it is dropped
+//             other  -> SPD in: bypass, or it is dropped
+//
+// B1  What a policy protects never passes as plaintext, in neither direction.
+// B2  A packet that came through an SA passes only by a policy that names the SA's child: who holds one
+//     SA cannot speak for another's addresses.
+// B3  Packets of an SA keep their order.
+//
+// Threads: control changes (through the parts, and the functions here). ipsec_out and ipsec_in: a reader
+// (sad.h); all packets of an SA on one lane (A2).
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "lib/ipsec/child.h"
+#include "lib/ipsec/esp.h"
+#include "lib/ipsec/grace.h"
+#include "lib/ipsec/sad.h"
+#include "lib/ipsec/spd.h"
+
+namespace umbuf {
+
+struct IpsecConfig {
+    uint32_t sas = 1024;
+    uint32_t children = 512;
+    uint16_t udp_port = 4500;  // UDP to this port is RFC 3948's; 0: none is
+    int socket = 0;
+};
+
+class IpsecDb {
+  public:
+    // make - `readers` lives longer. All SAs are of this engine. Error: no memory.
+    [[nodiscard]] static Result<std::unique_ptr<IpsecDb>> make(const IpsecConfig& config, const Engine& engine, rte_rcu_qsbr* readers);
+
+    Grace grace;
+    Children children;
+    Spd spd;
+    [[nodiscard]] Sad& sad() noexcept { return *sad_; }
+    [[nodiscard]] const Sad& sad() const noexcept { return *sad_; }
+    const Engine& engine;      // [I]
+    const uint16_t udp_port;   // [I]
+
+    // rekey_out - a new outbound SA for sa.child, current from now on, and the old one removed: a packet goes by
+    // either, and none is lost. Error: what Sad::add_out() says; all is as it was. Control thread.
+    [[nodiscard]] Result<SaId> rekey_out(NewSa sa);
+    // remove_sa - if it was a child's current one, that child has none until another is set. Control thread.
+    [[nodiscard]] Status remove_sa(SaId id);
+    // Due - SAs whose time has come, by what their lanes have counted, and by the clock, idle or not.
+    struct Due {
+        std::vector<SaId> soft;  // to be rekeyed; told until they are removed
+        std::vector<SaId> hard;  // dead: every packet is refused, and they can be removed
+    };
+    [[nodiscard]] Due due(uint64_t now_s) const;  // control thread
+
+  private:
+    IpsecDb(const IpsecConfig& config, const Engine& engine, rte_rcu_qsbr* readers);
+    std::unique_ptr<Sad> sad_;
+};
+
+// IpsecWay - what a packet became.
+enum class IpsecWay : uint8_t {
+    refused,    // it is as it was, or, where ESP had been opened, what was inside; to be dropped
+    bypass,     // it passes, as it was
+    esp,        // out: it is an ESP packet now. In: it was one, and is what was inside
+    keepalive,  // in: RFC 3948's. To be dropped, and no loss
+};
+struct IpsecFate {
+    IpsecWay way = IpsecWay::refused;
+    EspFate esp;  // of `refused`: why, and it is counted, in the lane and if there is one in the SA
+};
+
+// ipsec_out, ipsec_in - a burst of IP packets, as esp.h has them; packets[i] is replaced where it became
+// another. Any n. The lane's engine is the database's.
+void ipsec_out(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n) noexcept;
+void ipsec_in(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n) noexcept;
+
+}  // namespace umbuf
