@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// engine.h - who does the cryptography: one call per burst, from where the bytes lie to where they go.
+// engine.h - who does the cryptography: one call per burst, from where the bytes lie to where they go; two,
+// where a device takes its time.
 //
 // A job reads scattered source pieces, which may be anybody's, and writes fresh destination pieces, which
 // are the caller's alone. The copy that protects what is shared is thus part of the cipher.
@@ -14,6 +15,9 @@
 //     (CVE-2026-31431).
 // J3  An ICV is compared in constant time. What was decrypted under a wrong one is not told from it:
 //     `authentic` is false, and the caller lets go of `to`.
+// J4  A job that was submitted is the engine's until it is reaped: the job, its pieces, its rooms stay. But
+//     not its key: the SA may go meanwhile, so nobody looks at `key` after submit() has returned.
+// J5  What was in flight when a lane was closed is nobody's: after close() it is not read or written.
 //
 // Engines are in drivers/crypto. What an engine keeps per lcore is its Lane.
 #pragma once
@@ -56,6 +60,8 @@ struct Job {
     bool encrypt;
     bool extended;             // ESN: `seq_high` is authenticated, too
     bool authentic;            // written, of a decryption: the ICV was right
+    bool failed;               // written: the engine could not do it. Not authentic, and `to` means nothing
+    bool done;                 // written by reap(), or by submit() if it failed at once
     std::byte seq_high[4];     // network order
     EspHead head;
     std::byte icv[kMaxIcv];    // encryption: written. Decryption: what the packet says
@@ -70,15 +76,28 @@ struct Engine {
     Status (*ready)();
     bool (*supports)(const Algorithm& algorithm) noexcept;
     // key_bytes, make_key - the key as the engine wants it, in memory that the SA owns (64-byte aligned,
-    // page aligned in fact). `key` has algorithm.key_bytes(). Control thread.
+    // page aligned in fact). `key` has algorithm.key_bytes(). Error: the engine has no room for it, or
+    // its device refuses it; nothing is to be dropped then. Control thread.
     size_t (*key_bytes)(const Algorithm& algorithm) noexcept;
-    void (*make_key)(const Algorithm& algorithm, std::span<const std::byte> key, std::byte* to);
+    Status (*make_key)(const Algorithm& algorithm, std::span<const std::byte> key, std::byte* to);
     // open, close - what one lcore needs. Control thread. Null: no memory.
     EngineLane* (*open)(int socket);
     void (*close)(EngineLane* lane) noexcept;
-    // run - n jobs of SAs with keys of this engine, all done when it returns. The lane's lcore; never
-    // blocks, never allocates.
+    // run - n jobs of SAs with keys of this engine, all done when it returns. The lane's lcore. A
+    // synchronous engine never blocks and never allocates; an asynchronous one waits for its device, which
+    // is for self-tests and second opinions, and has nothing else in flight on this lane.
     void (*run)(EngineLane& lane, Job* jobs, uint16_t n) noexcept;
+
+    // ---- what an engine may leave out
+    // drop_key - make_key()'s counterpart, for what it keeps elsewhere: gone when no job of it is in
+    // flight any more (J4). Control thread.
+    void (*drop_key)(std::byte* key) noexcept = nullptr;
+    // submit - hand jobs over, from the first on: as many as are taken. Fewer than n: the device is full,
+    // and will not be when something was reaped. reap - note what is done (Job::done), `most` jobs at most,
+    // in any order; returns how many. The lane's lcore; they never block, never allocate. Null: the engine
+    // is synchronous.
+    uint16_t (*submit)(EngineLane& lane, Job* jobs, uint16_t n) noexcept = nullptr;
+    uint16_t (*reap)(EngineLane& lane, uint16_t most) noexcept = nullptr;
 };
 
 // same_bytes - in time that does not depend on where they differ (J3).

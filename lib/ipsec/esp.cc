@@ -9,11 +9,13 @@
 
 namespace umbuf {
 
-EspLane::EspLane(const Engine& e) : engine(e), batch_(std::make_unique<Batch>()) {}
+EspLane::EspLane(const Engine& e, SaResolver* r)
+    : engine(e), resolver(r), own_(std::make_unique<Batch>()), batch_(own_.get()),
+      flight_(r == nullptr ? nullptr : std::make_unique<Flight>()) {}
 
-Result<std::unique_ptr<EspLane>> EspLane::make(const Engine& engine, int socket) {
+Result<std::unique_ptr<EspLane>> EspLane::make(const Engine& engine, int socket, SaResolver* resolver) {
     if (const Status ready = engine.ready(); !ready) return ready.error();
-    std::unique_ptr<EspLane> lane(new EspLane(engine));
+    std::unique_ptr<EspLane> lane(new EspLane(engine, resolver));
     lane->crypto_ = engine.open(socket);
     if (lane->crypto_ == nullptr) return Error{ENOMEM, std::string("no memory for a lane of the engine ") + engine.name};
     return lane;
@@ -21,6 +23,7 @@ Result<std::unique_ptr<EspLane>> EspLane::make(const Engine& engine, int socket)
 
 EspLane::~EspLane() {
     if (crypto_ != nullptr) engine.close(crypto_);
+    if (flight_ != nullptr) esp::give_up(*flight_);  // J5: nobody reads them any more
 }
 
 void EspLane::Batch::back_to(const Mark& was) noexcept {

@@ -3,7 +3,7 @@
 //
 // A packet is planned (looked at, its new mbufs made, its pieces listed), the engine is run over all that
 // are planned, and each is finished. A plan that fails leaves nothing behind; what is planned is finished
-// or dropped. Windows on unmapped mbufs stay open from the plan to the end of the batch.
+// or dropped. Windows on unmapped mbufs stay open from the plan until the engine has done the packet.
 #pragma once
 #include <array>
 #include <new>
@@ -27,6 +27,14 @@ struct EspWork {
     IpView ip;           // output: of what goes out first; input: of the packet that came
     std::array<std::byte, kMaxAlign + 2> tail;  // output: padding, its length, next header
     std::array<std::byte, kPeek> front;         // output: headers that had to be changed, as they are sent
+    // Of a packet that is in flight (esp_flight.cc):
+    Mbuf* source;
+    uint64_t tag;
+    uint32_t id, generation;     // of the SA; `sa` is not followed from a call to the next
+    uint32_t windows_from, windows_to;
+    bool encrypt;
+    bool waits;                  // it was planned by an earlier call, and the engine has not taken it yet
+    bool gone;                   // its SA was, when the engine could have taken it
 };
 
 struct EspLane::Batch {
@@ -67,8 +75,32 @@ struct EspLane::Batch {
         return {rooms.data() + was.rooms, n_rooms - was.rooms};
     }
     [[nodiscard]] bool full() const noexcept { return n == kEspBurst; }
+    // close_windows - [from, to), before the mbufs go that they look at.
+    void close_windows(uint32_t from, uint32_t to) noexcept {
+        for (uint32_t i = from; i < to; ++i) windows[i].open.~ReadWindow();
+    }
     // clear - all windows are closed.
     void clear() noexcept;
+    // forget - the same, where the packets' windows were closed one by one.
+    void forget() noexcept {
+        n = 0;
+        n_pieces = n_windows = n_rooms = 0;
+    }
+};
+
+// Flight - a ring of batches, each filled, handed over and finished in the order of its packets.
+//
+//        head: the oldest that is not finished      sent: the next for the engine      fill: is being planned
+//      | done  done  with the engine ... | with the engine ... waits  waits ... | planned ...     |
+struct EspLane::Flight {
+    struct Place {
+        uint16_t batch, i;
+        bool operator==(const Place&) const = default;
+    };
+    std::array<Batch, kEspFlights> ring;
+    Place head{}, sent{};
+    uint16_t fill = 0;
+    uint32_t packets = 0;  // planned and not finished
 };
 
 namespace esp {
@@ -89,6 +121,17 @@ void succeed(Mbuf* to, Mbuf* from) noexcept;
 
 // Plan - how planning one packet ended.
 enum class Plan : uint8_t { planned, refused, full };
+
+// give_up - free all that is in flight; the engine has been closed.
+void give_up(EspLane::Flight& flight) noexcept;
+
+// plan_output, plan_input - into the lane's batch. Refused: *fate says why, and it is counted.
+[[nodiscard]] Plan plan_output(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept;
+[[nodiscard]] Plan plan_input(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept;
+// finish_output, finish_input - the engine has done the job, the windows are closed, work.sa is there. True:
+// *packet has become the new one. Else it is as it was, and *fate is counted.
+[[nodiscard]] bool finish_output(EspLane& lane, EspWork& work, const Job& job, Mbuf** packet, EspFate* fate) noexcept;
+[[nodiscard]] bool finish_input(EspLane& lane, EspWork& work, const Job& job, Mbuf** packet, EspFate* fate) noexcept;
 
 }  // namespace esp
 

@@ -182,10 +182,10 @@ Xfrm judge(const EspLane& lane, EspWork& work, const Job& job) noexcept {
 // finish - true: packets[] has the new packet.
 bool finish(EspLane& lane, EspWork& work, const Job& job, Mbuf** packets, EspFate* fates) noexcept {
     m_freem(work.copy);
-    const Xfrm why = judge(lane, work, job);
+    const Xfrm why = __builtin_expect(job.failed, 0) ? Xfrm::in_error : judge(lane, work, job);
     if (why != Xfrm::ok) {
         m_freem(work.out);
-        fates[work.index] = {why, 0};
+        fates[work.index] = {why, job.failed ? EIO : 0};
         count(lane, work.sa, why);
         return false;
     }
@@ -206,8 +206,20 @@ uint16_t run_and_finish(EspLane& lane, Mbuf** packets, EspFate* fates) noexcept 
 
 }  // namespace
 
+namespace esp {
+
+Plan plan_input(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept { return plan(lane, sa, source, fate); }
+
+bool finish_input(EspLane& lane, EspWork& work, const Job& job, Mbuf** packet, EspFate* fate) noexcept {
+    work.index = 0;
+    return finish(lane, work, job, packet, fate);
+}
+
+}  // namespace esp
+
 uint16_t esp_input(EspLane& lane, Sa* const* sas, Mbuf** packets, EspFate* fates, uint16_t n) noexcept {
-    EspLane::Batch& batch = lane.batch();
+    EspLane::Batch& batch = lane.own_batch();
+    lane.plan_in(batch);
     uint16_t good = 0;
     const auto flush = [&] { good = static_cast<uint16_t>(good + run_and_finish(lane, packets, fates)); };
     for (uint16_t i = 0; i < n; ++i) {

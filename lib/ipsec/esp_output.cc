@@ -266,47 +266,68 @@ void sum_udp(EspWork& work) noexcept {
     std::memcpy(header + at + 6, &sum, sizeof(sum));
 }
 
-void finish(EspWork& work, const Job& job, Mbuf** packets) noexcept {
+// finish - false: the device could not do it; its number is gone, the packet is as it was.
+bool finish(EspLane& lane, EspWork& work, const Job& job, Mbuf** packets, EspFate* fates) noexcept {
+    m_freem(work.copy);
+    if (__builtin_expect(job.failed, 0)) {
+        m_freem(work.out);
+        (void)refuse(lane, *work.sa, fates[work.index], Xfrm::out_error, EIO);
+        return false;
+    }
     const uint32_t icv = work.sa->terms.algorithm.icv();
     // Fresh and our own: it cannot be refused.
     const int error = m_copyback(work.out, work.lead + work.text, icv, job.icv, M_NOWAIT);
     UM_ASSERT(error == 0);
     if (work.udp) sum_udp(work);
     esp::succeed(work.out, packets[work.index]);
-    m_freem(work.copy);
     packets[work.index] = work.out;
+    return true;
 }
 
-void run_and_finish(EspLane& lane, Mbuf** packets) noexcept {
+uint16_t run_and_finish(EspLane& lane, Mbuf** packets, EspFate* fates) noexcept {
     EspLane::Batch& batch = lane.batch();
     lane.engine.run(lane.crypto(), batch.jobs.data(), batch.n);
     const uint16_t n = batch.n;
+    uint16_t good = 0;
     // Windows close before the mbufs go that they look at.
     batch.clear();
-    for (uint16_t i = 0; i < n; ++i) finish(batch.work[i], batch.jobs[i], packets);
+    for (uint16_t i = 0; i < n; ++i) good = static_cast<uint16_t>(good + finish(lane, batch.work[i], batch.jobs[i], packets, fates));
+    return good;
 }
 
 }  // namespace
 
+namespace esp {
+
+Plan plan_output(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept { return plan(lane, *sa, source, fate); }
+
+bool finish_output(EspLane& lane, EspWork& work, const Job& job, Mbuf** packet, EspFate* fate) noexcept {
+    work.index = 0;
+    return finish(lane, work, job, packet, fate);
+}
+
+}  // namespace esp
+
 uint16_t esp_output(EspLane& lane, Sa* const* sas, Mbuf** packets, EspFate* fates, uint16_t n) noexcept {
-    EspLane::Batch& batch = lane.batch();
-    uint16_t done = 0;
+    EspLane::Batch& batch = lane.own_batch();
+    lane.plan_in(batch);
+    uint16_t good = 0;
+    const auto flush = [&] { good = static_cast<uint16_t>(good + run_and_finish(lane, packets, fates)); };
     for (uint16_t i = 0; i < n; ++i) {
         fates[i] = {};
         UM_ASSERT(sas[i]->engine == &lane.engine);
         Plan planned = plan(lane, *sas[i], packets[i], fates[i]);
         if (planned == Plan::full) {
-            run_and_finish(lane, packets);
+            flush();
             planned = plan(lane, *sas[i], packets[i], fates[i]);
         }
         if (planned != Plan::planned) continue;
         batch.work[batch.n - 1].index = i;
-        ++done;
-        if (batch.full()) run_and_finish(lane, packets);
+        if (batch.full()) flush();
     }
-    if (batch.n > 0) run_and_finish(lane, packets);
-    lane.counters.packets[static_cast<size_t>(Xfrm::ok)].add(done);
-    return done;
+    if (batch.n > 0) flush();
+    lane.counters.packets[static_cast<size_t>(Xfrm::ok)].add(good);
+    return good;
 }
 
 }  // namespace umbuf

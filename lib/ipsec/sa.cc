@@ -41,8 +41,13 @@ Result<std::unique_ptr<Sa>> Sa::make(const SaTerms& terms, std::span<const std::
     if (const Status fits = check(terms, key.size(), engine); !fits) return fits.error();
     Result<Secret> expanded = Secret::make(engine.key_bytes(terms.algorithm));
     if (!expanded) return expanded.error();
-    engine.make_key(terms.algorithm, key, expanded.value().data());
+    if (const Status made = engine.make_key(terms.algorithm, key, expanded.value().data()); !made)
+        return Error{made.error().code, "SA " + std::to_string(terms.spi) + ": " + made.error().text};
     return std::unique_ptr<Sa>(new Sa(terms, engine, std::move(expanded.value()), now_s));
+}
+
+Sa::~Sa() {
+    if (engine->drop_key != nullptr) engine->drop_key(key_.data());
 }
 
 bool Sa::past(const Lifetime& limit, uint64_t bytes, uint64_t now_s) const noexcept {

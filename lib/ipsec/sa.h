@@ -60,6 +60,10 @@ class Sa {
     [[nodiscard]] static Result<std::unique_ptr<Sa>> make(const SaTerms& terms, std::span<const std::byte> key,
                                                           const Engine& engine, uint64_t now_s);
 
+    ~Sa();
+    Sa(const Sa&) = delete;
+    Sa& operator=(const Sa&) = delete;
+
     const SaTerms terms;         // [I]
     const Engine* const engine;  // [I]
     [[nodiscard]] const std::byte* key() const noexcept { return key_.data(); }

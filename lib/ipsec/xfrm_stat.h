@@ -17,6 +17,7 @@ namespace umbuf {
     X(in_header, "XfrmInHdrError")            /* too short, no whole header, a fragment */              \
     X(in_no_states, "XfrmInNoStates")         /* no SA, or not this one's SPI */                        \
     X(in_proto, "XfrmInStateProtoError")      /* ICV or padding is wrong */                             \
+    X(in_state, "XfrmInStateInvalid")         /* the SA went while the packet was with a device */      \
     X(in_mode, "XfrmInStateModeError")        /* what came out does not fit the SA's mode */            \
     X(in_seq, "XfrmInStateSeqError")          /* replayed, or too old */                                \
     X(in_expired, "XfrmInStateExpired")       /* past a hard limit */                                   \
@@ -31,6 +32,7 @@ namespace umbuf {
     X(out_bundle, "XfrmOutBundleGenError")    /* the child that a policy names has gone */              \
     X(out_no_states, "XfrmOutNoStates")       /* the child has no outbound SA yet */                    \
     X(out_blocked, "XfrmOutPolBlock")         /* a policy discards it, or none matches */               \
+    X(out_state, "XfrmOutStateInvalid")       /* the SA went while the packet was with a device */      \
     X(out_mode, "XfrmOutStateModeError")      /* the mode cannot carry it: fragments in transport */    \
     X(out_seq, "XfrmOutStateSeqError")        /* sequence numbers have ended */                         \
     X(out_expired, "XfrmOutStateExpired")     /* past a hard limit */

@@ -65,7 +65,7 @@ void expand_aes(IMB_MGR* mgr, uint8_t bytes, const void* raw, AesKey& to) {
     }
 }
 
-void make_key(const Algorithm& algorithm, std::span<const std::byte> raw, std::byte* to) {
+Status make_key(const Algorithm& algorithm, std::span<const std::byte> raw, std::byte* to) {
     Key* key = new (to) Key{};
     const CipherKind& kind = *algorithm.cipher;
     key->cipher = kind.cipher;
@@ -82,6 +82,7 @@ void make_key(const Algorithm& algorithm, std::span<const std::byte> raw, std::b
     default: expand_gcm(shared_manager(), kind.key, raw.data(), &key->gcm); break;
     }
     if (!algorithm.aead()) expand_hmac(shared_manager(), *algorithm.integrity, raw.data() + kind.key + kind.salt, *key);
+    return {};
 }
 
 EngineLane* open_lane(int) {
