@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/umbench/child.h"
+#include "app/umbench/esp/esp.h"
 #include "app/umbench/forward.h"
 #include "app/umbench/packets.h"
 #include "app/umbench/page.h"
@@ -18,6 +19,7 @@
 #include "app/umbench/refcount/workload.h"
 #include "app/umbench/stats.h"
 #include "app/umbench/windows.h"
+#include "lib/ipsec/algorithm.h"
 #include "lib/mbuf/refs.h"
 
 namespace umbuf::bench {
@@ -30,6 +32,8 @@ struct Options {
     RefPlan ref_plan;
     PacketsPlan packets_plan;
     PagePlan page_plan;
+    EspPlan esp_plan;
+    bool complete = false;
     std::string json_file;
     bool self = false;
     std::string umfwd, testpmd = "dpdk-testpmd";
@@ -229,6 +233,50 @@ void add_page(CLI::App& app, Options& options) {
     p->add_option("--testpmd", options.testpmd, "the receiver")->capture_default_str();
 }
 
+// Beside the default: the longer key, and one algorithm of each other kind.
+const std::vector<std::string> kCompleteAlgorithms = {"aes-gcm-128", "aes-gcm-256", "chacha20-poly1305",
+                                                      "aes-ctr-128+hmac-sha256", "aes-cbc-128+hmac-sha1"};
+
+Status esp(Options& options) {
+    if (options.complete) options.esp_plan.algorithms = kCompleteAlgorithms;
+    Result<std::vector<EspRow>> rows = measure_esp(options.esp_plan, [](const std::string& line) {
+        fmt::print(stderr, "umbench: {}\n", line);
+    });
+    if (!rows) return rows.error();
+    fmt::print("{}", esp_table(rows.value()));
+    return options.json_file.empty() ? Status{} : write_text(options.json_file, esp_json(rows.value()));
+}
+
+std::string check_algorithm(const std::string& name) {
+    const Result<Algorithm> found = find_algorithm(name);
+    return found ? "" : found.error().text;
+}
+
+void add_esp(CLI::App& app, Options& options) {
+    CLI::App* e = app.add_subcommand("esp", "what ESP costs a packet, beside librte_ipsec, beside unsharing first, beside the cipher");
+    EspPlan& plan = options.esp_plan;
+    e->add_option("--json", options.json_file, "also write the medians there; - is standard output");
+    e->add_option("--rounds", plan.rounds, "runs of each way, per case")
+        ->capture_default_str()->check(CLI::Range(1, 1000));
+    e->add_option("--engine", plan.engines, "some engines only (default: all)")
+        ->delimiter(',')->check(CLI::IsMember(esp_engines()));
+    CLI::Option* algorithm = e->add_option("--algorithm", plan.algorithms, "which, by the names of docs/ipsec.md");
+    algorithm->capture_default_str()->delimiter(',')->check(CLI::Validator(check_algorithm, "NAME"));
+    e->add_flag("--complete", options.complete, "an algorithm of each kind")->excludes(algorithm);
+    e->add_option("--direction", plan.directions, "encrypt, decrypt")
+        ->capture_default_str()->delimiter(',')->check(CLI::IsMember({"encrypt", "decrypt"}));
+    e->add_option("--size", plan.sizes, "bytes of a packet in the clear")
+        ->capture_default_str()->delimiter(',')->check(CLI::Range(64, 1800));
+    e->add_option("--sas", plan.sas, "SAs that the packets take turns in")
+        ->capture_default_str()->delimiter(',')->check(CLI::Range(1, 10000));
+    e->add_option("--source", plan.sources, "private, shared, unmapped")
+        ->capture_default_str()->delimiter(',')->check(CLI::IsMember({"private", "shared", "unmapped"}));
+    e->add_option("--working-set", plan.working_sets, "inside, beyond (L2)")
+        ->capture_default_str()->delimiter(',')->check(CLI::IsMember({"inside", "beyond"}));
+    e->add_option("--packets", plan.packets, "in a working set beyond L2; 0: four times L2")
+        ->capture_default_str()->check(CLI::Range(0, 16000));
+}
+
 int run(int argc, char** argv) {
     CLI::App app{"umbench: benchmarks of umbuf, each beside its baseline"};
     app.require_subcommand(1);
@@ -237,10 +285,12 @@ int run(int argc, char** argv) {
     add_refcount(app, options);
     add_packets(app, options);
     add_page(app, options);
+    add_esp(app, options);
     CLI11_PARSE(app, argc, argv);
-    const bool in_process = app.got_subcommand("refcount");
+    const bool in_process = app.got_subcommand("refcount") || app.got_subcommand("esp");
     if (!in_process) catch_interrupts();  // children must be ended; alone, a signal may just end us
-    const Status done = in_process                     ? refcount(options)
+    const Status done = app.got_subcommand("refcount") ? refcount(options)
+                        : app.got_subcommand("esp")     ? esp(options)
                         : app.got_subcommand("packets") ? packets(options)
                         : app.got_subcommand("page")    ? page(options)
                                                         : forward(options);

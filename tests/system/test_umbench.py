@@ -13,6 +13,8 @@ KEYS = {"vdev", "mode", "umfwd_mpps", "testpmd_mpps", "ratio"}
 
 
 SCHEMES = ("list", "weighted")
+ESP_CASE = ("engine", "algorithm", "direction", "source", "working_set", "sas", "size")
+ESP_NUMBERS = ("cycles_per_packet", "librte_ipsec", "raw_ipsec_mb", "unshare_in_place")
 
 
 class Umbench(case.SystemTest):
@@ -83,6 +85,31 @@ class Umbench(case.SystemTest):
             self.assertAlmostEqual(row["ratio"] * row["copied_mpps"] / row["unmapped_mpps"], 1, 6)
         for window in ("mapped", "alias", "strict"):
             self.assertRegex(bench.output(), rf"(?m)^{window} +[\d.]+ ")
+
+    def test_each_case_of_esp_is_measured_beside_the_other_ways(self):
+        report = self.logs / "esp.json"
+        bench = self.lab.program("umbench", [
+            lab.BUILD / "app" / "umbench", "esp", "--rounds", "1", "--size", "64,1420", "--sas", "20", "--packets",
+            "256", "--algorithm", "aes-gcm-128,aes-cbc-128+hmac-sha1", "--json", report])
+        self.assertEqual(bench.wait(), 0, bench.last_words())
+        rows = json.loads(report.read_text())
+        self.assertEqual([tuple(row[key] for key in ESP_CASE) for row in rows],
+                         [("ipsec-mb", algorithm, direction, source, working_set, 20, size)
+                          for algorithm in ("aes-gcm-128", "aes-cbc-128+hmac-sha1")
+                          for direction in ("encrypt", "decrypt")
+                          for source in ("private", "shared", "unmapped")
+                          for working_set in ("inside", "beyond")
+                          for size in (64, 1420)])
+        for row in rows:
+            # Two of the ways are for AES-GCM alone.
+            numbers = {"cycles_per_packet", "librte_ipsec"}
+            if row["algorithm"] == "aes-gcm-128":
+                numbers |= {"raw_ipsec_mb", "unshare_in_place"}
+            for key in ESP_NUMBERS:
+                if key in numbers:
+                    self.assertTrue(math.isfinite(row[key]) and row[key] > 0, f"{key} of {row}")
+                else:
+                    self.assertIsNone(row[key], f"{key} of {row}")
 
     def test_a_scheme_that_there_is_not_is_refused_before_anything_runs(self):
         status, bench = self.umbench("packets", "--scheme", "weighted,nonesuch")
