@@ -188,7 +188,8 @@ bool too_scattered(EspLane::Batch& batch, EspWork& work, const Mbuf* source, con
 Xfrm look(EspLane& lane, Sa& sa, const Mbuf* source, const std::byte* front, uint32_t have, EspWork& work, Outline* o,
           uint32_t* fixed, int* error) noexcept {
     if (!parse_ip(front, have, source->pkt_len(), &work.ip)) return Xfrm::out_header;
-    if (sa.terms.mode == SaMode::transport && work.ip.fragment) return Xfrm::out_mode;
+    // A packet of protocol 59 would arrive as a dummy, and be dropped (RFC 4303, 2.6).
+    if (sa.terms.mode == SaMode::transport && (work.ip.fragment || work.ip.proto == kProtoNone)) return Xfrm::out_mode;
     *o = outline_of(sa.terms, work.ip);
     *error = EMSGSIZE;
     if (!fits(sa.terms, *o, work.ip)) return Xfrm::out_error;

@@ -33,7 +33,7 @@ namespace umbuf {
     X(out_no_states, "XfrmOutNoStates")       /* the child has no outbound SA yet */                    \
     X(out_blocked, "XfrmOutPolBlock")         /* a policy discards it, or none matches */               \
     X(out_state, "XfrmOutStateInvalid")       /* the SA went while the packet was with a device */      \
-    X(out_mode, "XfrmOutStateModeError")      /* the mode cannot carry it: fragments in transport */    \
+    X(out_mode, "XfrmOutStateModeError")      /* transport cannot carry it: fragments, protocol 59 */   \
     X(out_seq, "XfrmOutStateSeqError")        /* sequence numbers have ended */                         \
     X(out_expired, "XfrmOutStateExpired")     /* past a hard limit */
 

@@ -119,6 +119,23 @@ TEST_F(EspOutput, TransportCarriesNoFragments) {
     }
 }
 
+// RFC 4303, 2.6: what says "no next header" in ESP's trailer is a dummy. Found by esp_fuzz.
+TEST_F(EspOutput, TransportCarriesNothingThatWouldArriveAsADummy) {
+    for (const bool v6 : {false, true}) {
+        const std::string packet = ip_packet({.v6 = v6, .proto = kProtoNone}, pattern(40));
+        const auto sa = sa_of(terms_of("aes-gcm-128", SaMode::transport));
+        Mbuf* m = clustered(packet);
+        EXPECT_EQ(out(*sa, m).why, Xfrm::out_mode);
+        EXPECT_EQ(bytes_of(m), packet);
+        EXPECT_EQ(sa->sequence.last(), 0u);
+        const auto tunnel = sa_of(terms_of("aes-gcm-128")), peer = sa_of(terms_of("aes-gcm-128"));
+        ASSERT_TRUE(out(*tunnel, m).ok());
+        ASSERT_TRUE(in(*peer, m).ok());
+        EXPECT_EQ(bytes_of(m), packet);
+        m_freem(m);
+    }
+}
+
 TEST_F(EspOutput, UdpEncapsulationIsRfc3948sInBothModes) {
     for (const SaMode mode : {SaMode::tunnel, SaMode::transport})
         for (const bool v6 : {false, true}) {
