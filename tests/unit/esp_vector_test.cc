@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "tests/unit/esp_proof.h"
+#include "tests/unit/program.h"
 
 namespace umbuf::test {
 namespace {
@@ -195,7 +196,7 @@ class Sealer {
         : engine_(engine), lane_(lane), algorithm_(find_algorithm(algorithm).value()),
           key_(std::move(Secret::make(engine.key_bytes(algorithm_)).value())) {
         EXPECT_EQ(key.size(), algorithm_.key_bytes()) << algorithm;
-        engine.make_key(algorithm_, {bytes_in(key), key.size()}, key_.data());
+        EXPECT_TRUE(engine.make_key(algorithm_, {bytes_in(key), key.size()}, key_.data())) << algorithm;
     }
     // run - `aad` is SPI and number (8 bytes), or SPI, upper and lower half (12). The text is cut in three.
     std::string run(const std::string& aad, const std::string& iv, const std::string& text, bool encrypt, std::string* icv) {
@@ -267,7 +268,7 @@ class EspVectors : public EspProof {
 // ---- our own files
 
 std::vector<Example> examples_in(const std::string& file) {
-    std::ifstream in(std::string(UM_SOURCE_ROOT) + "/tests/data/" + file);
+    std::ifstream in(test::source_root + "/tests/data/" + file);
     EXPECT_TRUE(in.good()) << file;
     std::vector<Example> all;
     for (std::string line; std::getline(in, line);) {
