@@ -219,36 +219,49 @@ def c_programs(names):
 
 
 FUZZ = "fuzz verbs"
+# Fuzzers that do not care who counts references: their names, programs, corpora, runs, and the longest input.
+OTHER_FUZZERS = (("fuzz esp", "esp_fuzz", "corpus_esp", 8000, 400),
+                 ("fuzz esp headers", "header_fuzz", "corpus_headers", 500000, 160))
 
 
 def schemes_to_fuzz(names):
     return [s for s in schemes() if wanted(f"{FUZZ} {s}", names)]
 
 
+def others_to_fuzz(names):
+    return [fuzzer for fuzzer in OTHER_FUZZERS if wanted(fuzzer[0], names)]
+
+
 def fuzz_builds(names):
     """Built on its own: another compiler."""
-    if not schemes_to_fuzz(names):
+    programs = ["verbs_fuzz"] * bool(schemes_to_fuzz(names)) + [f[1] for f in others_to_fuzz(names)]
+    if not programs:
         return Tally()
     if not shutil.which("clang++"):
-        return show("skip", 0, FUZZ, "there is no clang++; scripts/deps test brings it")
+        return show("skip", 0, "fuzz", "there is no clang++; scripts/deps test brings it")
     if not has_libfuzzer():
-        return show("skip", 0, FUZZ, "clang++ has no libFuzzer; scripts/deps test brings it (libclang-rt-dev)")
+        return show("skip", 0, "fuzz", "clang++ has no libFuzzer; scripts/deps test brings it (libclang-rt-dev)")
     build = ('[ -e "$1/build.ninja" ] || CXX=clang++ meson setup -Dtests=false -Dfuzz=true '
              '-Db_sanitize=address -Db_lundef=false -Doptimization=1 "$1" && '
-             'exec ninja -C "$1" --quiet tests/fuzz/verbs_fuzz')
-    return one_command(f"{FUZZ} builds", [*POLITELY, "sh", "-c", build, "sh", BUILD / "fuzz"])
+             'folder=$1 && shift && exec ninja -C "$folder" --quiet "$@"')
+    return one_command("fuzz builds", [*POLITELY, "sh", "-c", build, "sh", BUILD / "fuzz",
+                                       *(f"tests/fuzz/{p}" for p in programs)])
 
 
 def fuzz(names):
-    """libFuzzer, some thousand traces for each scheme, from the corpus."""
-    program, total = BUILD / "fuzz/tests/fuzz/verbs_fuzz", Tally()
-    for scheme in schemes_to_fuzz(names) if program.exists() else []:
-        found = LOGS / f"fuzz-{scheme}"
+    """libFuzzer, some thousand inputs for each, from the corpus."""
+    total, folder = Tally(), BUILD / "fuzz/tests/fuzz"
+    runs = [(f"{FUZZ} {scheme}", "verbs_fuzz", "corpus", 1500, 400, scheme) for scheme in schemes_to_fuzz(names)]
+    runs += [(*fuzzer, None) for fuzzer in others_to_fuzz(names)]
+    for name, program, corpus, n, longest, scheme in runs:
+        if not (folder / program).exists():
+            continue
+        found = LOGS / f"fuzz-{scheme or program}"
         shutil.rmtree(found, ignore_errors=True)
         found.mkdir()
-        total += one_command(f"{FUZZ} {scheme}", [
-            "env", f"UM_REFCNT={scheme}", program, "-runs=1500", "-max_len=400",
-            f"-artifact_prefix={found}/", found, ROOT / "tests/fuzz/corpus"])
+        total += one_command(name, [
+            "env", *([f"UM_REFCNT={scheme}"] if scheme else []), folder / program, f"-runs={n}",
+            f"-max_len={longest}", f"-artifact_prefix={found}/", found, ROOT / "tests/fuzz" / corpus])
     return total
 
 

@@ -4,17 +4,12 @@
 // Any input is a trace (tests/oracle/trace.h). UM_REFCNT chooses the scheme. A disagreement, and a zone
 // that is not balanced after the trace, end the program with the trace's last steps; foreign storage
 // is on the heap, so the address sanitizer sees who comes there too late.
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <string>
-#include <vector>
-
-#include <rte_eal.h>
-#include <rte_errno.h>
 
 #include "lib/mbuf/zone.h"
+#include "tests/fuzz/fuzz_eal.h"
 #include "tests/oracle/receive_zone.h"
 #include "tests/oracle/trace.h"
 
@@ -26,24 +21,11 @@ const char* __asan_default_options() { return "detect_leaks=0"; }
 
 int LLVMFuzzerInitialize(int* argc, char*** argv);
 int LLVMFuzzerInitialize(int*, char*** argv) {
-    std::vector<std::string> text = {(*argv)[0], "--no-huge", "-m", "128", "--no-pci", "--no-telemetry",
-                                     "--no-shconf", "--log-level=error", "--lcores=0",
-                                     "--file-prefix=um_fuzz_" + std::to_string(getpid())};
-    std::vector<char*> args;
-    for (std::string& t : text) args.push_back(t.data());
-    if (rte_eal_init(static_cast<int>(args.size()), args.data()) < 0) {
-        std::fprintf(stderr, "verbs_fuzz: EAL did not start: %s\n", rte_strerror(rte_errno));
-        std::exit(1);
-    }
     umbuf::ZoneConfig config;
     config.mbufs = 1024;
     config.clusters[0] = 512;
     config.proxies = 1024;
-    if (const char* refs = std::getenv("UM_REFCNT"); refs != nullptr) config.refs = refs;
-    if (const umbuf::Status zones = umbuf::mbinit(config, {0}); !zones) {
-        std::fprintf(stderr, "verbs_fuzz: %s\n", zones.error().text.c_str());
-        std::exit(1);
-    }
+    fuzz_eal_start((*argv)[0], "verbs_fuzz", config);
     umbuf::test::receive_zone();
     return 0;
 }
