@@ -17,13 +17,14 @@
 //     (RFC 4303, 3.3.3).
 // S3  0 is never right: the first number is 1.
 //
-// Thread: one at a time per SA; windows and sequences have no locks.
+// Thread: one at a time per SA; windows and sequences have no locks, and say where another may look.
 #pragma once
 #include <cerrno>
 #include <cstdint>
 #include <vector>
 
 #include "lib/base/check.h"
+#include "lib/base/sync.h"
 
 namespace umbuf {
 
@@ -88,19 +89,28 @@ class ReplayWindow {
 class SendSequence {
   public:
     // The first number will be floor + 1. A key that was used before goes on behind its last number.
-    explicit SendSequence(bool esn, uint64_t floor = 0) noexcept
-        : last_(floor), limit_(esn ? UINT64_MAX : UINT32_MAX) {}
-    // next - 0 and the number; EOVERFLOW: there is none left, now and for ever (S2).
+    explicit SendSequence(bool esn, uint64_t floor = 0) noexcept : limit_(esn ? UINT64_MAX : UINT32_MAX) {
+        last_.set(floor);
+        fence_.set(limit_);
+    }
+    // next - 0 and the number; EOVERFLOW: there is none left, now and for ever (S2); EAGAIN: none until the
+    // fence is moved.
     [[nodiscard]] int next(uint64_t* seq) noexcept {
-        if (last_ >= limit_) return EOVERFLOW;
-        *seq = ++last_;
+        const uint64_t last = last_.read();
+        if (last >= fence_.read()) return last >= limit_ ? EOVERFLOW : EAGAIN;
+        last_.set(last + 1);
+        *seq = last + 1;
         return 0;
     }
-    [[nodiscard]] uint64_t last() const noexcept { return last_; }
+    // Any thread. What next() gave out since may not be in it yet.
+    [[nodiscard]] uint64_t last() const noexcept { return last_.read(); }
+    // fence - no number beyond this one, for now (seq_file.h). Control thread.
+    void fence(uint64_t upto) noexcept { fence_.set(upto < limit_ ? upto : limit_); }
 
   private:
-    uint64_t last_;   // used
-    uint64_t limit_;  // [I]
+    sync::Counter last_;   // used
+    sync::Counter fence_;  // [c] never beyond limit_
+    uint64_t limit_;       // [I]
 };
 
 }  // namespace umbuf
