@@ -28,6 +28,8 @@ struct Block {
     size_t bytes;
     std::vector<uint32_t> entries;
     bool shared;  // in the segment, not of operator new
+    std::span<const Field> fields;
+    std::string labels;
 };
 
 struct Writer {
@@ -51,6 +53,36 @@ Writer& writer() {
     static Writer& w = *new Writer;
     return w;
 }
+
+}  // namespace
+
+// Globals - a list that is made while the program's static storage is, and never changes after.
+struct Globals {
+    static inline constinit AnyGlobal* first = nullptr;
+
+    // move - all that is not in the segment yet, which was just opened.
+    static void move() {
+        for (AnyGlobal* g = first; g != nullptr; g = g->next_) {
+            std::byte* from = g->at();
+            std::byte* to = block(g->fields_, "", g->bytes_);
+            for (size_t i = 0; i < g->bytes_ / sizeof(sync::Counter); ++i)
+                reinterpret_cast<sync::Counter*>(to)[i].set(reinterpret_cast<const sync::Counter*>(from)[i].read());
+            g->at_.store(to, sync::relaxed);
+            if (from != g->own_) unlist(from);  // of a segment that was closed
+        }
+    }
+    // each - those that are no block: nobody has opened a segment for them.
+    template <class See>
+    static void each_at_home(See&& see) {
+        for (const AnyGlobal* g = first; g != nullptr; g = g->next_)
+            if (g->at() == g->own_) see(g->fields_, std::string(), g->own_);
+    }
+};
+
+AnyGlobal::AnyGlobal(std::span<const Field> fields, std::byte* own, size_t bytes)
+    : fields_(fields), own_(own), bytes_(bytes), at_(own), next_(std::exchange(Globals::first, this)) {}
+
+namespace {
 
 uint64_t realtime_ns() noexcept {
     timespec t{};
@@ -181,7 +213,9 @@ void list(Writer& w, std::span<const Field> fields, const std::string& labels, s
 
 std::string path_of(const std::string& prefix) { return "/dev/shm/umbuf." + (prefix.empty() ? "rte" : prefix); }
 
-Status open(const Plan& plan) {
+namespace {
+
+Status make_segment(const Plan& plan) {
     Writer& w = writer();
     const std::lock_guard guard(w.lock);
     if (w.base != nullptr) return Error{EALREADY, "statistics are at " + w.path + " already"};
@@ -221,6 +255,14 @@ Status open(const Plan& plan) {
     w.used = 0;
     w.room = plan.cell_bytes;
     w.path = plan.path;
+    return {};
+}
+
+}  // namespace
+
+Status open(const Plan& plan) {
+    if (Status made = make_segment(plan); !made) return made;
+    if (plan.globals) Globals::move();
     return {};
 }
 
@@ -269,7 +311,7 @@ std::byte* block(std::span<const Field> fields, const std::string& labels, size_
     const std::lock_guard guard(w.lock);
     const size_t whole = lines(bytes);
     std::byte* at = cells_for(w, whole);
-    Block block{whole, {}, at != nullptr};
+    Block block{whole, {}, at != nullptr, fields, labels};
     if (at != nullptr) block.entries = entries_for(w, fields.size());
     if (w.base != nullptr && block.entries.empty()) w.header()->unlisted.fetch_add(1, sync::relaxed);
     if (at == nullptr) at = static_cast<std::byte*>(::operator new(whole, std::align_val_t{kLine}));
@@ -295,6 +337,20 @@ void unlist(std::byte* at) noexcept {
         w.gone.push_back(i);
     }
     w.gone_cells.emplace(block.bytes, at);
+}
+
+void each(const std::function<void(const Listed&)>& see) {
+    const auto see_all = [&see](std::span<const Field> fields, const std::string& labels, const std::byte* at) {
+        const auto* cells = reinterpret_cast<const sync::Counter*>(at);
+        for (const Field& field : fields) {
+            see({field, *field.labels == '\0' ? labels : joined(labels, field.labels), {cells, field.cells}});
+            cells += field.cells;
+        }
+    };
+    Writer& w = writer();
+    const std::lock_guard guard(w.lock);
+    for (const auto& [at, block] : w.blocks) see_all(block.fields, block.labels, at);
+    Globals::each_at_home(see_all);
 }
 
 }  // namespace umbuf::stat

@@ -9,16 +9,19 @@
 //      stat::Box<ZoneStats> stats{kZoneFields, "zone=um_mbuf_0"};
 //      stats->denied.add(1);          // a plain add, on a line of its own
 //
-// Where no segment is open, or it is full, a block is ordinary memory, and counts just the same.
+// Where no segment is open, or it is full, a block is ordinary memory, and counts just the same. Tables of
+// fields live for ever.
 //
 // Thread: open, close, and making and destroying boxes: control threads, any (one lock). Counting: the
 // cell's one writer. Writers never wait, never allocate and make no system call.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "lib/base/result.h"
 #include "lib/stat/layout.h"
@@ -41,6 +44,7 @@ struct Plan {
     uint32_t cell_bytes = 1 << 20;
     uint32_t mode = 0640;
     int group = -1;                 // -1: the process's own
+    bool globals = false;           // list what Globals count, too
 };
 
 // path_of - where the program with this --file-prefix has its segment.
@@ -64,6 +68,16 @@ void say(State state) noexcept;
 [[nodiscard]] std::byte* block(std::span<const Field> fields, const std::string& labels, size_t bytes);
 // unlist - the block's numbers are gone; the cells may become another's.
 void unlist(std::byte* block) noexcept;
+
+// Listed - one number, as the writer knows it: `cells` holds still while it is looked at.
+struct Listed {
+    const Field& field;
+    const std::string& labels;  // the block's and the field's
+    std::span<const sync::Counter> cells;
+};
+// each - all numbers that are counted in this process, in a segment or not, block by block. Nobody can make
+// or destroy a box meanwhile. Any thread that may wait.
+void each(const std::function<void(const Listed&)>& see);
 
 // Box - a block of the type T, which is nothing but sync::Counter, in the order of its fields.
 template <class T>
@@ -93,6 +107,41 @@ class Box {
         at_ = nullptr;
     }
     T* at_ = nullptr;
+};
+
+// Global - a block in static storage: numbers of the program, which are counted before there is a segment
+// and after. Where Plan::globals wants them listed, open() moves them into the segment with what they have
+// counted; nobody else counts at that moment. A counter costs one load more than in a Box.
+class AnyGlobal {
+  public:
+    AnyGlobal(const AnyGlobal&) = delete;
+    AnyGlobal& operator=(const AnyGlobal&) = delete;
+
+  protected:
+    AnyGlobal(std::span<const Field> fields, std::byte* own, size_t bytes);
+    ~AnyGlobal() = default;  // the program ends
+    [[nodiscard]] std::byte* at() const noexcept { return at_.load(sync::relaxed); }
+
+  private:
+    friend struct Globals;
+    const std::span<const Field> fields_;
+    std::byte* const own_;
+    const size_t bytes_;
+    sync::atomic<std::byte*> at_;
+    AnyGlobal* next_;
+};
+
+template <class T>
+class Global : AnyGlobal {
+    static_assert(std::is_standard_layout_v<T> && sizeof(T) % sizeof(sync::Counter) == 0);
+
+  public:
+    explicit Global(std::span<const Field> fields)
+        : AnyGlobal(fields, reinterpret_cast<std::byte*>(&own_), sizeof(T)) {}
+    [[nodiscard]] T* operator->() const noexcept { return reinterpret_cast<T*>(at()); }
+
+  private:
+    alignas(64) T own_;
 };
 
 }  // namespace umbuf::stat

@@ -110,6 +110,45 @@ TEST_F(StatSegment, WithoutASegmentNumbersAreCountedAllTheSame) {
     EXPECT_EQ(box->in.read(), 2U);
 }
 
+Global<Two> the_globals(kTwo);
+
+TEST_F(StatSegment, GlobalsAreCountedBeforeThereIsASegmentAndMoveIntoIt) {
+    const uint64_t was = the_globals->in.read();
+    the_globals->in.add(2);
+    plan.globals = true;
+    plan.entries = 1024;
+    plan.cell_bytes = 1 << 20;
+    for (const uint64_t now : {was + 2, was + 3}) {  // the second time out of a segment that was closed
+        ASSERT_TRUE(open(plan));
+        EXPECT_EQ(look().find("in")->value(), now);
+        the_globals->in.add(1);
+        EXPECT_EQ(look().find("in")->value(), now + 1);
+        close();
+    }
+    EXPECT_EQ(the_globals->in.read(), was + 4);
+}
+
+TEST_F(StatSegment, TheWriterSeesItsOwnNumbersWithOrWithoutASegment) {
+    const auto seen = [](const std::string& labels) {
+        std::vector<uint64_t> values;
+        each([&](const Listed& one) {
+            if (one.labels == labels) values.push_back(one.cells.back().read());
+        });
+        return values;
+    };
+    const Box<Two> before(kTwo, "port=8");
+    before->in.add(5);
+    EXPECT_EQ(seen("port=8"), std::vector<uint64_t>{5});
+    ASSERT_TRUE(open(plan));
+    const Box<Two> in(kTwo, "port=9");
+    const Box<Spread> spread(kSpread, "spread=1");
+    in->out.add(6);
+    spread->bins[3].add(7);
+    EXPECT_EQ(seen("port=9,way=up"), std::vector<uint64_t>{6});
+    EXPECT_EQ(seen("spread=1"), std::vector<uint64_t>{7});
+    EXPECT_EQ(seen("port=8,way=up"), std::vector<uint64_t>{0});
+}
+
 TEST_F(StatSegment, AFullSegmentSaysHowManyBlocksItDoesNotShow) {
     ASSERT_TRUE(open(plan));
     std::vector<Box<Two>> boxes;
