@@ -335,6 +335,8 @@ void Parser::placing_options() {
         "the SA of modes esp-enc and esp-dec, in words (the manual has them)");
     number("--esp-seq-floor", s.esp_seq_floor, 0, UINT64_MAX - 1,
            "the last sequence number that this key has sent; 0: none, ever");
+    option("--esp-seq-file", [&s](const std::string& text) { s.esp_seq_file = text; },
+           "a file that remembers it; made where there is none and a floor is given");
 }
 
 void Parser::buffer_options() {

@@ -67,6 +67,12 @@ class Errors(case.SystemTest):
     def test_an_sa_whose_last_sequence_number_nobody_knows(self):
         self.refused_esp(r"--esp-seq-floor=0", self.esp(0o600))
 
+    def test_a_sequence_file_that_cannot_be_believed(self):
+        file = self.logs / "one.seq"
+        self.refused_esp(r"--esp-seq-file: .*one\.seq is not there", self.esp(0o600), f"--esp-seq-file={file}")
+        file.write_text("umbuf-seq 1 spi 0x00001000 alg aes-gcm-128 last 5 sum 0000000000000000\n")
+        self.refused_esp(r"one\.seq is damaged", self.esp(0o600), f"--esp-seq-file={file}", "--esp-seq-floor=9")
+
     def test_an_sa_with_a_word_that_means_nothing(self):
         self.refused_esp(r"'colour blue'", self.esp(0o600, "colour blue"), "--esp-seq-floor=0")
 

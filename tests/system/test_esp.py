@@ -3,6 +3,8 @@
 #
 # What Scapy 2.5 cannot do is not tried here: AES-GMAC, and extended sequence numbers with an HMAC (its
 # sign() is not told of them). Published examples and the unit tests have both.
+import signal
+
 import case
 import frames
 import lab
@@ -114,3 +116,25 @@ class Esp(case.SystemTest):
                     self.both_ways(algorithm, mode=mode, nat=True)
         with self.subTest("extended sequence numbers"):
             self.both_ways(("aes-gcm-256", *AEADS["aes-gcm-256"]), esn=True)
+
+    def numbers(self, words, *app):
+        """The sequence numbers of one run of esp-enc."""
+        sent = [bytes(Ether(dst=frames.DST, src=frames.SRC) / p) for p in self.packets()]
+        return [Ether(frame)[ESP].seq for frame in self.through("esp-enc", words, sent, app)]
+
+    def test_a_file_remembers_the_numbers_that_a_key_has_sent(self):
+        words, _ = self.sa(("aes-gcm-128", *AEADS["aes-gcm-128"]))
+        file, n = self.logs / "one.seq", len(SIZES)
+        self.assertEqual(self.numbers(words, f"--esp-seq-file={file}", "--esp-seq-floor=100"), [*range(101, 101 + n)])
+        self.assertEqual(self.numbers(words, f"--esp-seq-file={file}"), [*range(101 + n, 101 + 2 * n)])
+        source = self.logs / "in.pcap"
+        killed = self.prompt(self.umfwd("killed", [f"net_pcap0,rx_pcap={source},tx_pcap={self.logs / 'lost.pcap'}"], [
+            "-i", "--forward-mode=esp-enc", f"--esp-sa={words}", "--port-topology=loop", "--no-flush-rx", "--auto-start",
+            "--total-num-mbufs=8192", f"--esp-seq-file={file}"]))
+        lab.until(lambda: lab.port_stats(killed)["RX-packets"] >= n, "the frames", watch=[killed])
+        killed.send(signal.SIGKILL)
+        killed.wait()
+        after = self.numbers(words, f"--esp-seq-file={file}")
+        self.assertEqual(after, [*range(after[0], after[0] + n)])
+        self.assertGreater(after[0], 100 + 3 * n)
+        self.assertLessEqual(after[0], 101 + 2 * n + 2**20)

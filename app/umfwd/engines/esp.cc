@@ -10,6 +10,7 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <fmt/format.h>
@@ -17,10 +18,12 @@
 #include "app/umfwd/engines/engines.h"
 #include "app/umfwd/packet/burst.h"
 #include "app/umfwd/packet/frame.h"
+#include "app/umfwd/say.h"
 #include "app/umfwd/settings.h"
 #include "drivers/crypto/ipsec_mb/ipsec_mb.h"
 #include "lib/ipsec/esp.h"
 #include "lib/ipsec/sa_text.h"
+#include "lib/ipsec/seq_file.h"
 #include "lib/mbuf/verbs.h"
 
 namespace umbuf::fwd {
@@ -39,9 +42,17 @@ struct L2 {
     std::byte bytes[kMostL2];
 };
 
+// Sender - an SA, and, of one that sends with --esp-seq-file, who remembers its numbers.
+struct Sender {
+    std::unique_ptr<Sa> sa;
+    std::unique_ptr<SeqFile> file;
+};
+
 struct Esp final : EngineState {
     std::unique_ptr<EspLane> lane;
     std::unique_ptr<Sa> sa;
+    std::unique_ptr<SeqFile> file;
+    std::unique_ptr<SeqKeeper> keeper;  // before what it looks at goes
     L2 headers[kMaxBurst];
     Sa* sas[kMaxBurst];
     EspFate fates[kMaxBurst];
@@ -53,33 +64,51 @@ struct Esp final : EngineState {
 // Kept - the SA of a direction between two starts. Control thread.
 struct Kept {
     std::string words;
-    std::unique_ptr<Sa> sa;
+    Sender sender;
 };
 Kept kept[2];
 
 // A nonce is made of the key's salt and the number. After a restart the numbers begin again.
 Status check_floor(const Settings& settings, const SaTerms& terms) {
-    if (settings.esp_seq_floor != UINT64_MAX || terms.algorithm.cipher->iv != 8) return {};
+    if (settings.esp_seq_floor != UINT64_MAX || !settings.esp_seq_file.empty() || terms.algorithm.cipher->iv != 8) return {};
     return Error{EINVAL, fmt::format("--forward-mode=esp-enc: a key of {} must never see a sequence number twice, and nobody "
                                      "remembers how far this one has come: give --esp-seq-floor=0 for a key that was never "
-                                     "used, else the last number that was",
+                                     "used, else the last number that was, or --esp-seq-file",
                                      terms.algorithm.name())};
 }
 
-Result<std::unique_ptr<Sa>> make_sa(const Settings& settings, bool encrypt) {
-    if (kept[encrypt].sa != nullptr && kept[encrypt].words == settings.esp_sa) return std::move(kept[encrypt].sa);
+// open_file - of --esp-seq-file; null: there is none, or nothing is sent.
+Result<std::unique_ptr<SeqFile>> open_file(const Settings& settings, const SaTerms& terms) {
+    if (settings.esp_seq_file.empty()) return std::unique_ptr<SeqFile>();
+    std::optional<uint64_t> floor;
+    if (settings.esp_seq_floor != UINT64_MAX) floor = settings.esp_seq_floor;
+    Result<std::unique_ptr<SeqFile>> file = SeqFile::open(settings.esp_seq_file, terms.spi, terms.algorithm.name(), floor);
+    if (!file) return Error{file.error().code, "--esp-seq-file: " + file.error().text + " (--esp-seq-floor)"};
+    return file;
+}
+
+Result<Sender> make_sender(const Settings& settings, bool encrypt) {
+    if (kept[encrypt].sender.sa != nullptr && kept[encrypt].words == settings.esp_sa) return std::move(kept[encrypt].sender);
     if (settings.esp_sa.empty()) return Error{EINVAL, "modes esp-enc and esp-dec need --esp-sa"};
     Result<SaText> text = parse_sa(settings.esp_sa);
     if (!text) return text.error();
     SaTerms& terms = text.value().terms;
+    Sender sender;
     if (encrypt) {
         if (const Status known = check_floor(settings, terms); !known) return known.error();
-        terms.seq_floor = settings.esp_seq_floor == UINT64_MAX ? 0 : settings.esp_seq_floor;
+        Result<std::unique_ptr<SeqFile>> file = open_file(settings, terms);
+        if (!file) return file.error();
+        sender.file = std::move(file.value());
+        const uint64_t given = settings.esp_seq_floor == UINT64_MAX ? 0 : settings.esp_seq_floor;
+        terms.seq_floor = sender.file != nullptr ? sender.file->floor() : given;
     }
     const Result<Secret> key = read_key(text.value().key_file);
     if (!key) return key.error();
     if (const Status tested = engine_selftest(ipsec_mb_engine, terms.algorithm); !tested) return tested.error();
-    return Sa::make(terms, key.value().bytes(), ipsec_mb_engine, now_s());
+    Result<std::unique_ptr<Sa>> sa = Sa::make(terms, key.value().bytes(), ipsec_mb_engine, now_s());
+    if (!sa) return sa.error();
+    sender.sa = std::move(sa.value());
+    return sender;
 }
 
 Status begin(Stream& stream, bool encrypt) {
@@ -89,18 +118,34 @@ Status begin(Stream& stream, bool encrypt) {
                              "--port-topology=loop and --rxq=1"};
     Result<std::unique_ptr<EspLane>> lane = EspLane::make(ipsec_mb_engine, static_cast<int>(rte_socket_id()));
     if (!lane) return lane.error();
-    Result<std::unique_ptr<Sa>> sa = make_sa(*stream.settings, encrypt);
-    if (!sa) return sa.error();
+    Result<Sender> sender = make_sender(*stream.settings, encrypt);
+    if (!sender) return sender.error();
     state->lane = std::move(lane.value());
-    state->sa = std::move(sa.value());
+    state->sa = std::move(sender.value().sa);
+    state->file = std::move(sender.value().file);
+    if (state->file != nullptr) {
+        if (const Status covered = state->file->cover(state->sa->sequence); !covered) return covered;
+        state->keeper = std::make_unique<SeqKeeper>(*state->file, state->sa->sequence);
+    }
     stream.state = std::move(state);
     return {};
+}
+
+// remember - exactly how far the key came: the lane is quiet. What the disk did not take is not lost, for the
+// file says more, but somebody should know.
+void remember(Esp& esp) {
+    const Status covered = esp.keeper->stop(), finished = esp.file->finish(esp.sa->sequence);
+    esp.keeper.reset();
+    for (const Status& status : {covered, finished})
+        if (!status) say("--esp-seq-file: " + status.error().text + "\n");
 }
 
 template <bool kEncrypt>
 void end(Stream& stream) {
     if (stream.state == nullptr) return;
-    kept[kEncrypt] = {stream.settings->esp_sa, std::move(static_cast<Esp&>(*stream.state).sa)};
+    Esp& esp = static_cast<Esp&>(*stream.state);
+    if (esp.file != nullptr) remember(esp);
+    kept[kEncrypt] = {stream.settings->esp_sa, {std::move(esp.sa), std::move(esp.file)}};
     stream.state.reset();
 }
 
