@@ -5,6 +5,7 @@
 
 #include "lib/ipsec/esp.h"
 #include "lib/ipsec/esp_batch.h"
+#include "lib/ipsec/nat.h"
 #include "lib/mbuf/verbs.h"
 
 namespace umbuf {
@@ -158,7 +159,12 @@ Xfrm believe(EspWork& work) noexcept {
     uint32_t length = 0;
     const bool tunnel = work.sa->terms.mode == SaMode::tunnel;
     const Xfrm opened = tunnel ? open_tunnel(work, trailer, payload, &length) : open_transport(work, trailer, payload, &length);
-    if (opened == Xfrm::ok) m_adj(work.out, -static_cast<int32_t>(work.lead + work.text - length));
+    if (opened != Xfrm::ok) return opened;
+    m_adj(work.out, -static_cast<int32_t>(work.lead + work.text - length));
+    if (work.udp && !tunnel) {
+        work.ip.length = length;
+        mend_checksum(work.out, work.ip, trailer.next, work.sa->terms.oa);
+    }
     return opened;
 }
 

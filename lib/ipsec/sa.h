@@ -28,6 +28,12 @@ struct Lifetime {
     uint64_t bytes = 0, packets = 0, seconds = 0;
 };
 
+// NatOa - what a packet's addresses were before a NAT changed them (RFC 3947, 5.2).
+struct NatOa {
+    bool known = false;
+    IpAddress src, dst;
+};
+
 struct SaTerms {
     uint32_t spi = 0;           // host order; 1 to 255 are reserved, 0 is not an SPI (RFC 4303, 2.1)
     uint32_t id = 0;            // the owner's, with `generation` (A3)
@@ -40,6 +46,7 @@ struct SaTerms {
     uint64_t seq_floor = 0;     // outbound: numbers up to this one were used before, with this key
     bool udp = false;           // RFC 3948
     uint16_t udp_src = 4500, udp_dst = 4500;
+    NatOa oa;                   // inbound, transport mode in UDP
     OuterRules outer;
     Lifetime soft, hard;
 };

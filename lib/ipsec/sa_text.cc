@@ -106,6 +106,9 @@ size_t take_text(Words words, SaText& sa) {
     if (words[0] == "key") return sa.key_file = words[1], 2;
     if (words[0] == "src" && address(words[1], &sa.terms.src)) return 2;
     if (words[0] == "dst" && address(words[1], &sa.terms.dst)) return 2;
+    NatOa oa{.known = true, .src = {}, .dst = {}};
+    if (words[0] == "nat-oa" && words.size() > 2 && address(words[1], &oa.src) && address(words[2], &oa.dst) && oa.src.v6 == oa.dst.v6)
+        return sa.terms.oa = oa, 3;
     uint64_t from = 0, to = 0;
     if (words[0] != "udp" || words.size() < 3 || !number(words[1], UINT16_MAX, &from) || !number(words[2], UINT16_MAX, &to)) return 0;
     sa.terms.udp = true;

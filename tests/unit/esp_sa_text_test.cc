@@ -15,7 +15,7 @@ namespace {
 constexpr const char* kTunnel = "spi 0x1000 alg aes-gcm-128 key K mode tunnel src 172.16.0.1 dst 172.16.0.2";
 
 TEST(EspSaText, EveryWordIsUnderstood) {
-    const Result<SaText> sa = parse_sa("spi 4096 alg aes-cbc-256+hmac-sha512 key /a/b mode transport esn window 512 udp 4500 31000 df set dscp 46 "
+    const Result<SaText> sa = parse_sa("spi 4096 alg aes-cbc-256+hmac-sha512 key /a/b mode transport esn window 512 udp 4500 31000 nat-oa 10.1.2.3 10.1.2.4 df set dscp 46 "
                                        "ttl 9 no-ecn flow 0x12345 decap-dscp soft-bytes 1 soft-packets 2 soft-seconds 3 hard-bytes 4 "
                                        "hard-packets 5 hard-seconds 6");
     ASSERT_TRUE(sa.ok()) << sa.error().text;
@@ -28,6 +28,8 @@ TEST(EspSaText, EveryWordIsUnderstood) {
     EXPECT_EQ(t.window, 512u);
     EXPECT_EQ(t.udp_src, 4500);
     EXPECT_EQ(t.udp_dst, 31000);
+    EXPECT_TRUE(t.oa.known);
+    EXPECT_EQ(t.oa.dst.bytes[3], 4);
     EXPECT_EQ(t.outer.df, DfRule::set);
     EXPECT_EQ(t.outer.dscp, 46);
     EXPECT_EQ(t.outer.ttl, 9);
@@ -54,7 +56,7 @@ TEST(EspSaText, WhatIsWrongOrMissingIsNamed) {
     EXPECT_NE(said("spi 0x1000").find("'alg'"), std::string::npos);
     EXPECT_NE(said("spi 0x1000 alg aes-gcm-128").find("'key'"), std::string::npos);
     EXPECT_NE(said("spi 0x1000 alg aes-gcm-128 key K").find("'src'"), std::string::npos);
-    for (const char* more : {"colour blue", "window 4097", "udp 4500", "udp 4500 65536", "dscp 64", "df maybe", "src 1.2.3", "ttl 256", "alg", "key", "spi 0x1g", "spi 4294967296"})
+    for (const char* more : {"colour blue", "window 4097", "udp 4500", "udp 4500 65536", "nat-oa 10.1.2.3", "nat-oa 10.1.2.3 fd00::1", "dscp 64", "df maybe", "src 1.2.3", "ttl 256", "alg", "key", "spi 0x1g", "spi 4294967296"})
         EXPECT_NE(said(std::string(kTunnel) + " " + more), "understood") << more;
     EXPECT_NE(said(std::string(kTunnel) + " colour blue").find("'colour blue'"), std::string::npos);
     EXPECT_NE(said(std::string(kTunnel) + " alg rot13").find("chacha20-poly1305"), std::string::npos);
