@@ -20,18 +20,24 @@ Result<std::unique_ptr<IpsecDb>> IpsecDb::make(const IpsecConfig& config, const 
     return db;
 }
 
-Result<SaId> IpsecDb::rekey_out(NewSa from) {
+Result<SaId> IpsecDb::rekey_out(const NewSa& from) {
     Sa* old = nullptr;
     if (!children.out(from.child, &old)) return Error{ENOENT, "there is no child " + std::to_string(from.child.id)};
     const Result<SaId> made = sad_->add_out(from);
     if (!made) return made;
     const Status set = children.set_out(from.child, sad_->resolve(made.value().id, made.value().generation));
     UM_ASSERT(set.ok());  // it was there
-    if (old == nullptr) return made;
-    // Unpublished first, then removed: the grace of its removal covers who read the child before.
-    const Status removed = sad_->remove(id_of(*old));
-    UM_ASSERT(removed.ok());
+    if (old != nullptr) retired_.push_back({id_of(*old), grace.start()});
     return made;
+}
+
+uint32_t IpsecDb::collect() {
+    std::erase_if(retired_, [this](const Retired& retired) {
+        if (!grace.passed(retired.token) || sad_->busy(retired.id)) return false;
+        (void)sad_->remove(retired.id);  // ENOENT: somebody did before
+        return true;
+    });
+    return sad_->collect() + static_cast<uint32_t>(retired_.size());
 }
 
 Status IpsecDb::remove_sa(SaId id) {
@@ -45,6 +51,7 @@ Status IpsecDb::remove_sa(SaId id) {
 IpsecDb::Due IpsecDb::due(uint64_t now_s) const {
     Due due;
     for (const Sa* sa : sad_->sas()) {
+        if (std::any_of(retired_.begin(), retired_.end(), [sa](const Retired& r) { return r.id == id_of(*sa); })) continue;
         const uint64_t age = now_s - sa->born_s();
         const auto past = [&](const Lifetime& limit) { return limit.seconds != 0 && age >= limit.seconds; };
         const bool used_up = sa->counters.refused.of(Xfrm::in_expired) + sa->counters.refused.of(Xfrm::out_expired) > 0;

@@ -47,21 +47,30 @@ class IpsecDb {
     const Engine& engine;      // [I]
     const uint16_t udp_port;   // [I]
 
-    // rekey_out - a new outbound SA for sa.child, current from now on, and the old one removed: a packet goes by
-    // either, and none is lost. Error: what Sad::add_out() says; all is as it was. Control thread.
-    [[nodiscard]] Result<SaId> rekey_out(NewSa sa);
+    // rekey_out - a new outbound SA for sa.child, current from now on. The old one retires: no packet begins with
+    // it when its readers have left, and collect() removes it when none is in flight, so that none is lost.
+    // Error: what Sad::add_out() says; all is as it was. Control thread.
+    [[nodiscard]] Result<SaId> rekey_out(const NewSa& sa);
+    // collect - remove what has retired, free what was removed. Returns how many are still held. To be called
+    // now and then. Control thread.
+    uint32_t collect();
     // remove_sa - if it was a child's current one, that child has none until another is set. Control thread.
     [[nodiscard]] Status remove_sa(SaId id);
     // Due - SAs whose time has come, by what their lanes have counted, and by the clock, idle or not.
     struct Due {
-        std::vector<SaId> soft;  // to be rekeyed; told until they are removed
+        std::vector<SaId> soft;  // to be rekeyed; told until they have retired or are removed
         std::vector<SaId> hard;  // dead: every packet is refused, and they can be removed
     };
     [[nodiscard]] Due due(uint64_t now_s) const;  // control thread
 
   private:
     IpsecDb(const IpsecConfig& config, const Engine& engine, rte_rcu_qsbr* readers);
+    struct Retired {
+        SaId id;
+        uint64_t token;
+    };
     std::unique_ptr<Sad> sad_;
+    std::vector<Retired> retired_;  // [c]
 };
 
 // IpsecWay - what a packet became.
@@ -73,7 +82,8 @@ enum class IpsecWay : uint8_t {
 };
 struct IpsecFate {
     IpsecWay way = IpsecWay::refused;
-    EspFate esp;  // of `refused`: why, and it is counted, in the lane and if there is one in the SA
+    EspFate esp;  // of `refused`: why, and it is counted, in the lane and if there is one in the SA. The
+                  // lane's Xfrm::ok is ESP's: what a policy refuses afterwards is in it, too
 };
 
 // ipsec_out, ipsec_in - a burst of IP packets, as esp.h has them; packets[i] is replaced where it became

@@ -72,7 +72,7 @@ Status Sad::open(int socket) {
 Sad::~Sad() {
     for (uint32_t i = 0; i < capacity_; ++i) {
         const Slot& slot = slots_[i];
-        UM_ASSERT(slot.begun.load(sync::relaxed) == slot.done.load(sync::acquire));  // D2
+        UM_ASSERT(!in_flight(slot));  // D2
         delete slot.sa.load(sync::relaxed);
     }
     for (Side& side : sides_)
@@ -190,12 +190,14 @@ void Sad::retire(uint32_t id) {
     dead_.push_back({std::move(sa), grace_.start()});
 }
 
+// in_flight - the acquire pairs with end_work(): what a job did with the key comes before its wiping.
+bool Sad::in_flight(const Slot& slot) noexcept { return slot.begun.load(sync::relaxed) != slot.done.load(sync::acquire); }
+
+bool Sad::busy(SaId id) const noexcept { return has(id) && in_flight(slots_[id.id]); }
+
 bool Sad::held(const Dead& dead) const noexcept {
     if (!grace_.passed(dead.token)) return true;
-    // Nobody can begin any more. The acquire pairs with end_work(): what a job did with the key comes
-    // before its wiping.
-    const Slot& slot = slots_[dead.sa->terms.id];
-    return slot.begun.load(sync::relaxed) != slot.done.load(sync::acquire);
+    return in_flight(slots_[dead.sa->terms.id]);  // nobody can begin any more
 }
 
 uint32_t Sad::collect() {

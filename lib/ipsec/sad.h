@@ -90,6 +90,8 @@ class Sad {
     // sas - all that are found, in the order of their ids. Theirs to look at until the next remove().
     [[nodiscard]] std::vector<Sa*> sas() const;
     [[nodiscard]] bool inbound(SaId id) const noexcept;
+    // busy - is work in flight that was begun with it? No: only readers that still have it can begin more.
+    [[nodiscard]] bool busy(SaId id) const noexcept;
 
     // ---- readers
     // lookup - sas[i] for queries[i], null: there is none. Any n.
@@ -139,6 +141,7 @@ class Sad {
     void retire(uint32_t id);
     [[nodiscard]] Status change(std::span<const Edit> edits);
     void settle();
+    [[nodiscard]] static bool in_flight(const Slot& slot) noexcept;
     [[nodiscard]] bool held(const Dead& dead) const noexcept;
 
     const uint32_t capacity_;

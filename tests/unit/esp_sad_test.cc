@@ -97,7 +97,7 @@ void note_wiped(const std::byte* at, size_t bytes) noexcept {
 }
 
 // D2, under an interleaving that is told step by step: the reader holds the SA while it is removed.
-TEST_F(EspSad, WhoHoldsARemovedSaHasItUntilItsQuiescentState) {
+TEST_F(EspSad, R29_WhoHoldsARemovedSaHasItUntilItsQuiescentState) {
     readers_.enter(0);
     const SaId id = sad_->add_in(new_sa(0x1000, {}, address(false, 2))).value();
     Sa* held = found(0x1000);
@@ -122,8 +122,8 @@ TEST_F(EspSad, WhoHoldsARemovedSaHasItUntilItsQuiescentState) {
     readers_.leave(0);
 }
 
-// R29, R31: crypto is in flight when its SA goes.
-TEST_F(EspSad, WorkInFlightHoldsTheKeyAndFindsNoSa) {
+// R31: crypto is in flight when its SA goes.
+TEST_F(EspSad, R31_WorkInFlightHoldsTheKeyAndFindsNoSa) {
     readers_.enter(0);
     const SaId id = sad_->add_out(new_sa(0x1000, {}, address(false, 2))).value();
     sad_->begin_work(id.id, 3);
