@@ -187,7 +187,7 @@ TEST_F(EspSeqFile, AKeeperCoversASenderThatDoesNotStop) {
 TEST_F(EspSeqFile, AKilledSenderNeverRepeatsANumber) {
     std::mt19937_64 random(seed());
     uint64_t last = 0;
-    for (int run = 0; run < 25; ++run) {
+    for (int run = 0; run < 15; ++run) {
         int ends[2];
         ASSERT_EQ(pipe(ends), 0);
         const bool orderly = run % 5 == 4;
