@@ -3,10 +3,12 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "drivers/crypto/cryptodev/cryptodev.h"
 #include "drivers/crypto/ipsec_mb/ipsec_mb.h"
 #include "lib/ipsec/esp.h"
 #include "tests/unit/page_fixture.h"
@@ -88,6 +90,26 @@ inline std::vector<std::string> algorithms_of(const Engine& engine) {
             if (const Algorithm both{&c, &i}; engine.supports(both)) names.push_back(both.name());
     }
     return names;
+}
+
+// ---- engines by name: those that run on any machine
+inline constexpr const char* kEngines[] = {"ipsec-mb", "crypto_openssl", "crypto_aesni_mb", "crypto_aesni_gcm"};
+inline constexpr const char* kDevices[] = {"crypto_openssl", "crypto_aesni_mb", "crypto_aesni_gcm"};
+// Devices are closed before the process exits: OpenSSL's own handler runs before EAL's.
+struct CloseDevices final : ::testing::Environment {
+    void TearDown() override { cryptodev_close_all(); }
+};
+inline ::testing::Environment* const kCloseDevices = ::testing::AddGlobalTestEnvironment(new CloseDevices);
+inline const Engine* engine_named(const std::string& name) {
+    if (name == ipsec_mb_engine.name) return &ipsec_mb_engine;
+    const Result<const Engine*> engine = cryptodev_engine(name);
+    EXPECT_TRUE(engine.ok()) << engine.error().text;
+    return engine.ok() ? engine.value() : nullptr;
+}
+inline std::string test_name(const ::testing::TestParamInfo<const char*>& p) {
+    std::string name = p.param;
+    std::replace(name.begin(), name.end(), '-', '_');
+    return name;
 }
 
 // Every test has a lane, and ends with everything home.
