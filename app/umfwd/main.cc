@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 #include <rte_cycles.h>
 
+#include "app/umfwd/engines/engines.h"
 #include "app/umfwd/machine/capture.h"
 #include "app/umfwd/machine/forwarder.h"
 #include "app/umfwd/prompt/prompt.h"
@@ -183,6 +184,7 @@ int main_with(int argc, char** argv) {
     if (Status status = check_files(settings); !status) return complain(status.error());
     if (const Result<int> eal = eal_start(argc, argv); !eal) return complain(eal.error());
     Status status = run(settings);
+    esp_close();
     eal_end();
     return status ? 0 : complain(status.error());
 }

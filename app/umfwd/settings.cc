@@ -16,6 +16,7 @@
 
 #include "app/umfwd/engines/engine.h"
 #include "app/umfwd/say.h"
+#include "drivers/crypto/engines.h"
 #include "lib/ipsec/sa_text.h"
 #include "lib/page/input_file.h"
 
@@ -337,6 +338,13 @@ void Parser::placing_options() {
            "the last sequence number that this key has sent; 0: none, ever");
     option("--esp-seq-file", [&s](const std::string& text) { s.esp_seq_file = text; },
            "a file that remembers it; made where there is none and a floor is given");
+    option(
+        "--esp-engine",
+        [&s](const std::string& text) {
+            if (const Status known = check_esp_engine(text); !known) throw Bad{"--esp-engine: " + known.error().text};
+            s.esp_engine = text;
+        },
+        "who does the cryptography: ipsec-mb, cryptodev:NAME or security");
 }
 
 void Parser::buffer_options() {

@@ -60,6 +60,7 @@ struct Settings {
     std::string esp_sa;                        // [I] --esp-sa: in the words of lib/ipsec/sa_text.h
     uint64_t esp_seq_floor = UINT64_MAX;       // [I] --esp-seq-floor: the last number that was used; max: unknown
     std::string esp_seq_file;                  // [I] --esp-seq-file: who remembers it (lib/ipsec/seq_file.h)
+    std::string esp_engine = "ipsec-mb";       // [I] --esp-engine: drivers/crypto/engines.h
 
     // ---- mode frag
     uint16_t frag_size = 576;                  // [I] --frag-size: bytes of an IPv4 packet left whole

@@ -107,6 +107,7 @@ Status engine_selftest(const Engine& engine) {
 }
 
 Status engine_selftest(const Engine& engine, const Algorithm& algorithm) {
+    if (!engine.supports(algorithm)) return Error{EOPNOTSUPP, std::string("the engine ") + engine.name + " has no " + algorithm.name()};
     size_t tried = 0;
     const Status status = all(engine, &algorithm, &tried);
     if (!status || tried > 0) return status;

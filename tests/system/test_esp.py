@@ -41,6 +41,8 @@ def algorithms():
 
 
 class Esp(case.SystemTest):
+    engine = ()
+
     def sa(self, algorithm, mode="tunnel", v6=False, esn=False, nat=False):
         """One SA, as umfwd's words and as Scapy's object."""
         name, crypt, auth, crypt_bytes, auth_bytes = algorithm
@@ -68,7 +70,7 @@ class Esp(case.SystemTest):
         forwarder = self.prompt(self.umfwd(
             "umfwd", [f"net_pcap0,rx_pcap={source},tx_pcap={sink}"],
             ["-i", f"--forward-mode={mode}", f"--esp-sa={words}", "--port-topology=loop", "--no-flush-rx",
-             "--auto-start", "--total-num-mbufs=8192", *extra]))
+             "--auto-start", "--total-num-mbufs=8192", *self.engine, *extra]))
         lab.until(lambda: lab.port_stats(forwarder)["RX-packets"] >= len(sent), "the frames", watch=[forwarder])
         self.quit(forwarder)
         return lab.read_pcap(sink)
@@ -106,6 +108,28 @@ class Esp(case.SystemTest):
         for turn, algorithm in enumerate(algorithms()):
             with self.subTest(algorithm[0]):
                 self.both_ways(algorithm, mode=("tunnel", "transport")[turn % 2], inner_v6=turn % 4 > 1)
+
+    def test_esp_agrees_with_scapy_through_crypto_devices(self):
+        for device, algorithm, terms in (
+                ("crypto_openssl", ("aes-gcm-128", *AEADS["aes-gcm-128"]), {"esn": True}),
+                ("crypto_openssl", ("aes-cbc-256+hmac-sha512", "AES-CBC", "SHA2-512-256", 32, 64), {"mode": "transport"}),
+                ("crypto_aesni_mb", ("aes-ctr-128+hmac-sha256", "AES-CTR", "SHA2-256-128", 20, 32), {"nat": True})):
+            with self.subTest(f"{device} {algorithm[0]}"):
+                self.engine = ["--esp-engine=cryptodev:" + device]
+                self.both_ways(algorithm, **terms)
+
+    def test_an_engine_that_is_not_here_is_refused_with_a_sentence(self):
+        words, _ = self.sa(("aes-gcm-128", *AEADS["aes-gcm-128"]))
+        for engine, said in (("security", "no device"), ("cryptodev:crypto_null", "none of ESP's algorithms"),
+                             ("cryptodev:crypto_aesni_gcm", "has no aes-cbc-128+hmac-sha1")):
+            if "aesni_gcm" in engine:
+                words, _ = self.sa(("aes-cbc-128+hmac-sha1", "AES-CBC", "HMAC-SHA1-96", 16, 20))
+            with self.subTest(engine):
+                program = self.umfwd("umfwd", ["net_null0"], [
+                    "--forward-mode=esp-enc", f"--esp-sa={words}", "--esp-seq-floor=0", f"--esp-engine={engine}",
+                    "--port-topology=loop", "--total-num-mbufs=4096"])
+                self.assertEqual(program.wait(), 1, program.last_words())
+                self.assertIn(said, program.output())
 
     def test_esp_agrees_with_scapy_about_every_mode(self):
         for algorithm in (("aes-gcm-128", *AEADS["aes-gcm-128"]), ("aes-cbc-128+hmac-sha256", "AES-CBC", "SHA2-256-128", 16, 32)):

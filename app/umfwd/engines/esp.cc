@@ -5,6 +5,9 @@
 // what came out, with the type that fits. What is no IP packet dies as not-handled: nothing is sent in the
 // clear by mistake.
 //
+// An engine that takes its time (--esp-engine=cryptodev:...) is handed a burst, and what it has done by the
+// next turn is sent then; what it still has when forwarding stops dies as drained.
+//
 // One SA, one stream: two that encrypted by one key would use a nonce twice. A second one is refused. And
 // one SA for as long as the program lives: its numbers and its window go on after a stop and a start.
 #include <cstring>
@@ -20,7 +23,8 @@
 #include "app/umfwd/packet/frame.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/settings.h"
-#include "drivers/crypto/ipsec_mb/ipsec_mb.h"
+#include "drivers/crypto/cryptodev/cryptodev.h"
+#include "drivers/crypto/engines.h"
 #include "lib/ipsec/esp.h"
 #include "lib/ipsec/sa_text.h"
 #include "lib/ipsec/seq_file.h"
@@ -48,17 +52,27 @@ struct Sender {
     std::unique_ptr<SeqFile> file;
 };
 
-struct Esp final : EngineState {
-    std::unique_ptr<EspLane> lane;
+// kHeaders - of all packets that can be in flight, and of a burst besides.
+constexpr uint16_t kHeaders = kEspFlights * kEspBurst + kMaxBurst;
+
+struct Esp final : EngineState, SaResolver {
     std::unique_ptr<Sa> sa;
+    std::unique_ptr<EspLane> lane;  // goes first: it may have packets of the SA
     std::unique_ptr<SeqFile> file;
     std::unique_ptr<SeqKeeper> keeper;  // before what it looks at goes
-    L2 headers[kMaxBurst];
+    L2 headers[kHeaders];
+    uint16_t free[kHeaders];  // of headers
+    uint16_t n_free = 0;
     Sa* sas[kMaxBurst];
     EspFate fates[kMaxBurst];
+    uint64_t tags[kMaxBurst];
     static inline int users = 0;  // control thread
-    Esp() { ++users; }
+    Esp() {
+        ++users;
+        while (n_free < kHeaders) free[n_free] = n_free, ++n_free;
+    }
     ~Esp() override { --users; }
+    Sa* resolve(uint32_t, uint32_t) noexcept override { return sa.get(); }
 };
 
 // Kept - the SA of a direction between two starts. Control thread.
@@ -87,7 +101,7 @@ Result<std::unique_ptr<SeqFile>> open_file(const Settings& settings, const SaTer
     return file;
 }
 
-Result<Sender> make_sender(const Settings& settings, bool encrypt) {
+Result<Sender> make_sender(const Settings& settings, const umbuf::Engine& engine, bool encrypt) {
     if (kept[encrypt].sender.sa != nullptr && kept[encrypt].words == settings.esp_sa) return std::move(kept[encrypt].sender);
     if (settings.esp_sa.empty()) return Error{EINVAL, "modes esp-enc and esp-dec need --esp-sa"};
     Result<SaText> text = parse_sa(settings.esp_sa);
@@ -104,8 +118,8 @@ Result<Sender> make_sender(const Settings& settings, bool encrypt) {
     }
     const Result<Secret> key = read_key(text.value().key_file);
     if (!key) return key.error();
-    if (const Status tested = engine_selftest(ipsec_mb_engine, terms.algorithm); !tested) return tested.error();
-    Result<std::unique_ptr<Sa>> sa = Sa::make(terms, key.value().bytes(), ipsec_mb_engine, now_s());
+    if (const Status tested = engine_selftest(engine, terms.algorithm); !tested) return tested.error();
+    Result<std::unique_ptr<Sa>> sa = Sa::make(terms, key.value().bytes(), engine, now_s());
     if (!sa) return sa.error();
     sender.sa = std::move(sa.value());
     return sender;
@@ -116,9 +130,11 @@ Status begin(Stream& stream, bool encrypt) {
     if (Esp::users > 1)
         return Error{EINVAL, "modes esp-enc and esp-dec serve one stream, and there are more: give one port, "
                              "--port-topology=loop and --rxq=1"};
-    Result<std::unique_ptr<EspLane>> lane = EspLane::make(ipsec_mb_engine, static_cast<int>(rte_socket_id()));
+    const Result<const umbuf::Engine*> engine = find_esp_engine(stream.settings->esp_engine);
+    if (!engine) return Error{engine.error().code, "--esp-engine: " + engine.error().text};
+    Result<std::unique_ptr<EspLane>> lane = EspLane::make(*engine.value(), static_cast<int>(rte_socket_id()), state.get());
     if (!lane) return lane.error();
-    Result<Sender> sender = make_sender(*stream.settings, encrypt);
+    Result<Sender> sender = make_sender(*stream.settings, *engine.value(), encrypt);
     if (!sender) return sender.error();
     state->lane = std::move(lane.value());
     state->sa = std::move(sender.value().sa);
@@ -144,6 +160,8 @@ template <bool kEncrypt>
 void end(Stream& stream) {
     if (stream.state == nullptr) return;
     Esp& esp = static_cast<Esp&>(*stream.state);
+    if (const uint32_t left = esp_in_flight(*esp.lane); left > 0) stream.stats.drop(Drop::drained, left);
+    esp.lane.reset();
     if (esp.file != nullptr) remember(esp);
     kept[kEncrypt] = {stream.settings->esp_sa, {std::move(esp.sa), std::move(esp.file)}};
     stream.state.reset();
@@ -180,44 +198,96 @@ Drop drop_of(const EspFate& fate) noexcept {
     }
 }
 
-template <bool kEncrypt>
-uint32_t burst(Stream& stream) noexcept {
-    rte_mbuf* burst[kMaxBurst];
+// Out - what a turn sends and what it buries.
+struct Out {
+    rte_mbuf* packets[kMaxBurst];
+    uint16_t n = 0;
     Grave grave;
-    const uint16_t n = receive(stream, burst);
-    if (n == 0) return 0;
-    Esp& esp = static_cast<Esp&>(*stream.state);
-    Mbuf* packets[kMaxBurst];
-    uint16_t ip = 0, out = 0;
+};
+
+// settle - a packet that came out of ESP, or did not.
+void settle(Stream& stream, Esp& esp, Out& out, Mbuf* m, const EspFate& fate, uint64_t tag) noexcept {
+    esp.free[esp.n_free++] = static_cast<uint16_t>(tag);
+    if (fate.ok()) {
+        dress(m, esp.headers[tag]);
+        out.packets[out.n++] = &m->rte;
+        return;
+    }
+    stream.stats.drop(drop_of(fate), 1);
+    out.grave.add(&m->rte);
+}
+
+// strip_all - the IP packets of a burst, their L2 headers in esp.headers, whose places are esp.tags. What is
+// no IP packet is buried.
+uint16_t strip_all(Stream& stream, Esp& esp, rte_mbuf* const* burst, uint16_t n, Mbuf** packets, Grave& grave) noexcept {
+    uint16_t ip = 0;
     for (uint16_t i = 0; i < n; ++i) {
-        if (!strip(burst[i], esp.headers[ip])) {
+        const uint16_t place = esp.free[esp.n_free - 1];
+        if (!strip(burst[i], esp.headers[place])) {
             stream.stats.drop(Drop::not_handled, 1);
             grave.add(burst[i]);
             continue;
         }
+        --esp.n_free;
+        esp.tags[ip] = place;
         esp.sas[ip] = esp.sa.get();
         packets[ip++] = Mbuf::of(burst[i]);
     }
-    esp.lane->now_s = now_s();
+    return ip;
+}
+
+template <bool kEncrypt>
+void at_once(Stream& stream, Esp& esp, Mbuf** packets, uint16_t n, Out& out) noexcept {
     if constexpr (kEncrypt)
-        esp_output(*esp.lane, esp.sas, packets, esp.fates, ip);
+        esp_output(*esp.lane, esp.sas, packets, esp.fates, n);
     else
-        esp_input(*esp.lane, esp.sas, packets, esp.fates, ip);
-    for (uint16_t i = 0; i < ip; ++i) {
-        if (esp.fates[i].ok()) {
-            dress(packets[i], esp.headers[i]);
-            burst[out++] = &packets[i]->rte;
-        } else {
-            stream.stats.drop(drop_of(esp.fates[i]), 1);
-            grave.add(&packets[i]->rte);
-        }
-    }
-    transmit(stream, *stream.tx_port, burst, out);
-    grave.bury();
-    return n;
+        esp_input(*esp.lane, esp.sas, packets, esp.fates, n);
+    for (uint16_t i = 0; i < n; ++i) settle(stream, esp, out, packets[i], esp.fates[i], esp.tags[i]);
+}
+
+// by_and_by - what was refused is buried now; what was done since the last turn goes out.
+template <bool kEncrypt>
+uint16_t by_and_by(Stream& stream, Esp& esp, Mbuf** packets, uint16_t n, Out& out) noexcept {
+    if constexpr (kEncrypt)
+        esp_submit_output(*esp.lane, esp.sas, packets, esp.tags, esp.fates, n);
+    else
+        esp_submit_input(*esp.lane, esp.sas, packets, esp.tags, esp.fates, n);
+    for (uint16_t i = 0; i < n; ++i)
+        if (!esp.fates[i].ok()) settle(stream, esp, out, packets[i], esp.fates[i], esp.tags[i]);
+    // Refused and done together are no more than a grave has room for.
+    EspDone done[kMaxBurst];
+    const uint16_t back = esp_reap(*esp.lane, done, static_cast<uint16_t>(kMaxBurst - out.grave.n));
+    for (uint16_t i = 0; i < back; ++i) settle(stream, esp, out, done[i].packet, done[i].fate, done[i].tag);
+    return back;
+}
+
+template <bool kEncrypt>
+uint32_t burst(Stream& stream) noexcept {
+    rte_mbuf* burst[kMaxBurst];
+    Esp& esp = static_cast<Esp&>(*stream.state);
+    const bool waits = esp.lane->engine.submit != nullptr;
+    const uint16_t n = receive(stream, burst);
+    if (n == 0 && !(waits && esp_in_flight(*esp.lane) > 0)) return 0;
+    Out out;
+    Mbuf* packets[kMaxBurst];
+    const uint16_t ip = strip_all(stream, esp, burst, n, packets, out.grave);
+    esp.lane->now_s = now_s();
+    uint16_t back = 0;
+    if (waits)
+        back = by_and_by<kEncrypt>(stream, esp, packets, ip, out);
+    else
+        at_once<kEncrypt>(stream, esp, packets, ip, out);
+    transmit(stream, *stream.tx_port, out.packets, out.n);
+    out.grave.bury();
+    return uint32_t{n} + back;
 }
 
 }  // namespace
+
+void esp_close() {
+    for (Kept& one : kept) one = {};
+    cryptodev_close_all();
+}
 
 const Engine esp_enc_engine = {
     .name = "esp-enc",

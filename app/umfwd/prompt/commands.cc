@@ -24,6 +24,7 @@
 #include "app/umfwd/prompt/prompt.h"
 #include "app/umfwd/prompt/show.h"
 #include "app/umfwd/machine/topology.h"
+#include "drivers/crypto/engines.h"
 #include "lib/mbuf/trace.h"
 
 namespace umbuf::fwd {
@@ -574,6 +575,19 @@ Status trace_refcnt_dump(Session& session, const Args& args) {
     return to_file ? write_file(args.text("path"), text) : print(session, text);
 }
 
+// selftest_esp - one line for each algorithm and engine; the first that is wrong is the answer.
+Status selftest_esp(Session& session, const Args&) {
+    std::string text;
+    Status first;
+    for (EspVerdict& v : selftest_all()) {
+        const bool has = v.status.ok() || v.status.error().code != EOPNOTSUPP;
+        text += fmt::format("{:<28} {:<26} {}\n", v.engine, v.algorithm, !has ? "not there" : v.status.ok() ? "ok" : v.status.error().text);
+        if (has && first && !v.status) first = std::move(v.status);
+    }
+    session.print(text);
+    return first;
+}
+
 // set_fwd_grammar - the modes that there are, so that they complete and a wrong one is answered
 // with the list.
 const char* set_fwd_grammar() {
@@ -638,6 +652,8 @@ std::vector<Command> table() {
         {"trace refcnt dump cluster <address:u64> file <path:str>", "the same into a file",
          &trace_refcnt_dump},
         {"trace refcnt dump file <path:str>", "all events into a file", &trace_refcnt_dump},
+
+        {"selftest esp", "published examples of each algorithm, on each engine that is here", &selftest_esp},
 
         {"dump_mempool [<name:str>]", "DPDK's view of one pool or all", &dump_mempool},
         {"dump_ring [<name:str>]", "DPDK's view of one ring or all", &dump_ring},
