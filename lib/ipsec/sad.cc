@@ -28,8 +28,10 @@ void fill(const SadQuery& from, bool v6, rte_ipsec_sad_key* to) noexcept {
     *to = {};
     if (v6) {
         to->v6.spi = from.spi;
-        std::memcpy(to->v6.dip, from.dst.bytes.data(), 16);
-        std::memcpy(to->v6.sip, from.src.bytes.data(), 16);
+        // An array in DPDK 22.11, a structure in 24.11.
+        static_assert(sizeof(to->v6.dip) == 16 && sizeof(to->v6.sip) == 16);
+        std::memcpy(&to->v6.dip, from.dst.bytes.data(), 16);
+        std::memcpy(&to->v6.sip, from.src.bytes.data(), 16);
         return;
     }
     to->v4.spi = from.spi;
