@@ -18,6 +18,8 @@
 // J4  A job that was submitted is the engine's until it is reaped: the job, its pieces, its rooms stay. But
 //     not its key: the SA may go meanwhile, so nobody looks at `key` after submit() has returned.
 // J5  What was in flight when a lane was closed is nobody's: after close() it is not read or written.
+// J6  In place: where the engine says that it can, and the caller that the bytes are nobody else's, the only
+//     piece may be the only room. J1 is then the caller's affair (esp_in_place.h).
 //
 // Engines are in drivers/crypto. What an engine keeps per lcore is its Lane.
 #pragma once
@@ -41,7 +43,7 @@ struct Room {
 };
 
 // EspHead - what is sent before the ciphertext: SPI, lower half of the sequence number, IV, as on the wire.
-struct EspHead {
+struct alignas(8) EspHead {
     std::byte spi[4];
     std::byte seq[4];
     std::byte iv[kMaxIv];
@@ -75,6 +77,8 @@ struct Engine {
     // ready - 0, or why this engine cannot be used at all on this CPU.
     Status (*ready)();
     bool (*supports)(const Algorithm& algorithm) noexcept;
+    // in_place - may a job's source be its room (J6)? Decryption writes all of it, whatever the ICV is. Null: no.
+    bool (*in_place)(const Algorithm& algorithm) noexcept = nullptr;
     // key_bytes, make_key - the key as the engine wants it, in memory that the SA owns (64-byte aligned,
     // page aligned in fact). `key` has algorithm.key_bytes(). Error: the engine has no room for it, or
     // its device refuses it; nothing is to be dropped then. Control thread.

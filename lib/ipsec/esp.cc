@@ -79,8 +79,7 @@ bool EspLane::Batch::add_rooms(Mbuf* m, uint32_t off, uint32_t len) noexcept {
 
 namespace esp {
 
-int readable(const Mbuf* m) noexcept {
-    if (ghost::size == 0) return 0;
+int readable_slowly(const Mbuf* m) noexcept {
     for (; m != nullptr; m = m->next())
         if (const int error = m_readable(m); error != 0) return refused(error);
     return 0;
@@ -97,20 +96,9 @@ int copy_piece(void* arg, void* data, unsigned n) {
 
 }  // namespace
 
-void peek(const Mbuf* m, uint32_t off, uint32_t len, std::byte* to) noexcept {
+void peek_slowly(const Mbuf* m, uint32_t off, uint32_t len, std::byte* to) noexcept {
     // m_apply changes nothing in a chain; its callbacks could.
     (void)m_apply(const_cast<Mbuf*>(m), off, len, copy_piece, &to);
-}
-
-uint32_t front_of(const Mbuf* m, std::byte* scratch, const std::byte** at) noexcept {
-    const uint32_t want = std::min(kPeek, m->pkt_len());
-    if (m->len() >= want && !m_unmapped(m)) {
-        *at = m->data();
-    } else {
-        peek(m, 0, want, scratch);
-        *at = scratch;
-    }
-    return want;
 }
 
 Mbuf* fresh(uint32_t bytes) noexcept {
@@ -134,14 +122,18 @@ Mbuf* fresh(uint32_t bytes) noexcept {
     return first;
 }
 
-void succeed(Mbuf* to, Mbuf* from) noexcept {
+void succeed(Mbuf* m) noexcept {
     constexpr uint64_t kOfTheOldBytes = RTE_MBUF_F_TX_OFFLOAD_MASK | RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK |
                                         RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD | RTE_MBUF_F_RX_OUTER_L4_CKSUM_MASK | RTE_MBUF_F_RX_LRO;
+    m->rte.ol_flags &= ~kOfTheOldBytes;
+    m->rte.tx_offload = 0;
+    m->rte.packet_type = 0;
+}
+
+void succeed(Mbuf* to, Mbuf* from) noexcept {
     m_move_pkthdr(to, from);
     m_calchdrlen(to);
-    to->rte.ol_flags &= ~kOfTheOldBytes;
-    to->rte.tx_offload = 0;
-    to->rte.packet_type = 0;
+    succeed(to);
     m_freem(from);
 }
 
@@ -149,44 +141,54 @@ void succeed(Mbuf* to, Mbuf* from) noexcept {
 
 namespace {
 
-EspWire no_esp(EspWireKind kind, const IpView& ip) noexcept {
-    return EspWire{.kind = kind, .udp = false, .at = 0, .end = 0, .spi = 0, .ip = ip};
+// look_for_esp - what the packet is; at, end and spi where it is ESP, or IKE's.
+EspWireKind look_for_esp(const Mbuf* m, uint16_t udp_port, EspWire& wire) noexcept {
+    std::byte scratch[kPeek];
+    const std::byte* at = nullptr;
+    const uint32_t have = esp::front_of(m, scratch, &at);
+    IpView& ip = wire.ip;
+    if (!parse_ip(at, have, m->pkt_len(), &ip)) return EspWireKind::malformed;
+    const bool udp = ip.proto == kProtoUdp && udp_port != 0;
+    if (ip.proto != kProtoEsp && !udp) return EspWireKind::none;
+    if (ip.fragment) return EspWireKind::malformed;
+    uint32_t begin = ip.header, end = ip.length;
+    if (udp) {
+        if (begin + kUdpHeader > have || begin + kUdpHeader > end) return EspWireKind::malformed;
+        if (load16(at + begin + 2) != udp_port) return EspWireKind::none;
+        const uint32_t says = load16(at + begin + 4);
+        if (says < kUdpHeader || begin + says > end) return EspWireKind::malformed;
+        end = begin + says;
+        begin += kUdpHeader;
+        wire.udp = true;
+    }
+    // RFC 3948, 2.3: one byte of ones keeps a NAT's memory alive.
+    if (udp && end - begin == 1) {
+        std::byte only{};
+        esp::peek(m, begin, 1, &only);
+        return only == std::byte{0xff} ? EspWireKind::keepalive : EspWireKind::malformed;
+    }
+    if (end - begin < 8) return EspWireKind::malformed;
+    std::byte spi[4];
+    esp::peek(m, begin, sizeof(spi), spi);
+    wire.at = begin;
+    wire.end = end;
+    wire.spi = load32(spi);
+    if (wire.spi != 0) return EspWireKind::esp;
+    wire.at += 4;
+    return udp ? EspWireKind::non_esp : EspWireKind::malformed;
 }
 
 }  // namespace
 
+void esp::wire_of(const Mbuf* m, uint16_t udp_port, EspWire& wire) noexcept {
+    wire.udp = false;
+    wire.at = wire.end = wire.spi = 0;
+    wire.kind = look_for_esp(m, udp_port, wire);
+}
+
 EspWire esp_wire(const Mbuf* m, uint16_t udp_port) noexcept {
-    std::byte scratch[kPeek];
-    const std::byte* at = nullptr;
-    const uint32_t have = esp::front_of(m, scratch, &at);
-    IpView ip{};
-    if (!parse_ip(at, have, m->pkt_len(), &ip)) return no_esp(EspWireKind::malformed, ip);
-    const bool udp = ip.proto == kProtoUdp && udp_port != 0;
-    if (ip.proto != kProtoEsp && !udp) return no_esp(EspWireKind::none, ip);
-    if (ip.fragment) return no_esp(EspWireKind::malformed, ip);
-    EspWire wire{.kind = EspWireKind::esp, .udp = udp, .at = ip.header, .end = ip.length, .spi = 0, .ip = ip};
-    if (udp) {
-        if (ip.header + kUdpHeader > have || ip.header + kUdpHeader > ip.length) return no_esp(EspWireKind::malformed, ip);
-        if (load16(at + ip.header + 2) != udp_port) return no_esp(EspWireKind::none, ip);
-        const uint32_t says = load16(at + ip.header + 4);
-        if (says < kUdpHeader || ip.header + says > ip.length) return no_esp(EspWireKind::malformed, ip);
-        wire.at += kUdpHeader;
-        wire.end = ip.header + says;
-    }
-    // RFC 3948, 2.3: one byte of ones keeps a NAT's memory alive.
-    if (udp && wire.end - wire.at == 1) {
-        std::byte only{};
-        esp::peek(m, wire.at, 1, &only);
-        wire.kind = only == std::byte{0xff} ? EspWireKind::keepalive : EspWireKind::malformed;
-        return wire;
-    }
-    if (wire.end - wire.at < 8) return no_esp(EspWireKind::malformed, ip);
-    std::byte spi[4];
-    esp::peek(m, wire.at, sizeof(spi), spi);
-    wire.spi = load32(spi);
-    if (wire.spi != 0) return wire;
-    wire.kind = udp ? EspWireKind::non_esp : EspWireKind::malformed;
-    wire.at += 4;
+    EspWire wire{};
+    esp::wire_of(m, udp_port, wire);
     return wire;
 }
 

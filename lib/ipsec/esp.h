@@ -5,7 +5,8 @@
 //      input    the ESP packet, read where it lies ->  fresh clusters:  [headroom] plaintext
 //
 // E-1  A source is never written and never copied but by the cipher; it may be shared, a file's pages,
-//      anything that m_readable() says 0 of. FreeBSD's m_unshare() before ESP, the fault of pfSense 13938,
+//      anything that m_readable() says 0 of. But a packet in one mbuf that m_writable() says is the caller's
+//      alone, with room around it, is done where it lies (esp_in_place.h). FreeBSD's m_unshare() before ESP, the fault of pfSense 13938,
 //      and CVE-2026-45257, -43284, -43500 have no place here.
 // E-2  All or nothing: a packet that is refused is the caller's, as it was; one that is done has become
 //      another, and the old one is freed.
@@ -19,7 +20,7 @@
 //      SA is gone is not let through.
 //
 // Packets are IP packets: their first byte is the IP header's. Who has frames takes the Ethernet header off.
-// What came out has kEspHeadroom bytes of room before its data, the old one's port, hash, tags and dynamic
+// What came out has at least kEspRoom bytes of room before its data, the old one's port, hash, tags and dynamic
 // fields, and no offload requests: a checksum that was left to the device (RTE_MBUF_F_TX_UDP_CKSUM, _TCP_,
 // _SCTP_, _IP_CKSUM) is made on the way through, in the copy.
 //
@@ -38,7 +39,8 @@
 namespace umbuf {
 
 inline constexpr uint16_t kEspBurst = 32;      // packets that an engine is given at a time
-inline constexpr uint32_t kEspHeadroom = 128;  // bytes before an outgoing packet's data
+inline constexpr uint32_t kEspHeadroom = 128;  // bytes before the data of a packet that was made anew
+inline constexpr uint32_t kEspRoom = 64;       // and of any, at least
 
 inline constexpr uint16_t kEspFlights = 8;     // bursts that can be in flight on a lane
 

@@ -5,7 +5,9 @@
 // are planned, and each is finished. A plan that fails leaves nothing behind; what is planned is finished
 // or dropped. Windows on unmapped mbufs stay open from the plan until the engine has done the packet.
 #pragma once
+#include <algorithm>
 #include <array>
+#include <cstring>
 #include <new>
 
 #include "lib/ipsec/esp.h"
@@ -17,13 +19,18 @@ namespace umbuf {
 struct EspWork {
     uint16_t index;      // in the caller's arrays
     Sa* sa;
-    Mbuf* out;           // the new packet, ours until it is finished
+    Mbuf* out;           // the new packet, ours until it is finished; in place: the caller's
     Mbuf* copy;          // of the source, where it has too many pieces; null as a rule
     uint64_t seq;
     uint32_t lead;       // bytes of `out` before the cipher's
     uint32_t text;       // the cipher's
     uint8_t tos;         // input: of the outer header
     bool udp;
+    bool in_place;       // `out` is the packet itself (esp_in_place.h)
+    uint16_t was_off;    // input, in place: where its data began
+    uint16_t was_len;    // and how much there was
+    Piece piece;         // in place: what is read
+    Room room;           // and written
     IpView ip;           // output: of what goes out first; input: of the packet that came
     std::array<std::byte, kMaxAlign + 2> tail;  // output: padding, its length, next header
     std::array<std::byte, kPeek> front;         // output: headers that had to be changed, as they are sent
@@ -35,6 +42,13 @@ struct EspWork {
     bool encrypt;
     bool waits;                  // it was planned by an earlier call, and the engine has not taken it yet
     bool gone;                   // its SA was, when the engine could have taken it
+
+    // begin - for a packet of this SA. What a plan always writes is left as it is.
+    void begin(Sa& of) noexcept {
+        sa = &of;
+        out = copy = nullptr;
+        in_place = waits = gone = false;
+    }
 };
 
 struct EspLane::Batch {
@@ -106,18 +120,37 @@ struct EspLane::Flight {
 namespace esp {
 
 // readable - of the whole chain; 0, or the first refusal, counted (window.h, W3).
-[[nodiscard]] int readable(const Mbuf* m) noexcept;
+[[nodiscard]] int readable_slowly(const Mbuf* m) noexcept;
+[[nodiscard]] inline int readable(const Mbuf* m) noexcept {
+    if (__builtin_expect(ghost::size == 0 || (m->next() == nullptr && !m_unmapped(m)), 1)) return 0;
+    return readable_slowly(m);
+}
 // peek - copy [off, off + len) of the chain, which is readable and has them.
-void peek(const Mbuf* m, uint32_t off, uint32_t len, std::byte* to) noexcept;
+void peek_slowly(const Mbuf* m, uint32_t off, uint32_t len, std::byte* to) noexcept;
+inline void peek(const Mbuf* m, uint32_t off, uint32_t len, std::byte* to) noexcept {
+    if (__builtin_expect(off + len > m->len() || m_unmapped(m), 0)) return peek_slowly(m, off, len, to);
+    std::memcpy(to, m->data() + off, len);
+}
 // front_of - the chain's first bytes, kPeek at most, in one piece: where they lie if they do, else in
 // `scratch`. Returns how many.
-[[nodiscard]] uint32_t front_of(const Mbuf* m, std::byte* scratch, const std::byte** at) noexcept;
+[[nodiscard]] inline uint32_t front_of(const Mbuf* m, std::byte* scratch, const std::byte** at) noexcept {
+    const uint32_t want = std::min(kPeek, m->pkt_len());
+    *at = m->data();
+    if (__builtin_expect(m->len() >= want && !m_unmapped(m), 1)) return want;
+    peek(m, 0, want, scratch);
+    *at = scratch;
+    return want;
+}
+// wire_of - esp_wire(), into what is there.
+void wire_of(const Mbuf* m, uint16_t udp_port, EspWire& wire) noexcept;
 // fresh - a packet of `bytes` in new clusters, kEspHeadroom before the first. Null: no memory, nothing is
 // left. The first mbuf has at least the first 16,000 of them.
 [[nodiscard]] Mbuf* fresh(uint32_t bytes) noexcept;
-// take_header - `to` becomes from's successor: what a packet header says goes along, but for totals,
+// succeed - `to` becomes from's successor: what a packet header says goes along, but for totals,
 // offload requests, and what a device found out about the old bytes. `from` is freed.
 void succeed(Mbuf* to, Mbuf* from) noexcept;
+// succeed - the same for a packet that was done in place.
+void succeed(Mbuf* m) noexcept;
 
 // Plan - how planning one packet ended.
 enum class Plan : uint8_t { planned, refused, full };
@@ -126,12 +159,12 @@ enum class Plan : uint8_t { planned, refused, full };
 void give_up(EspLane::Flight& flight) noexcept;
 
 // plan_output, plan_input - into the lane's batch. Refused: *fate says why, and it is counted.
-[[nodiscard]] Plan plan_output(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept;
-[[nodiscard]] Plan plan_input(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept;
+[[nodiscard]] Plan plan_output(EspLane& lane, Sa* sa, Mbuf* source, EspFate& fate) noexcept;
+[[nodiscard]] Plan plan_input(EspLane& lane, Sa* sa, Mbuf* source, EspFate& fate) noexcept;
 // finish_output, finish_input - the engine has done the job, the windows are closed, work.sa is there. True:
 // *packet has become the new one. Else it is as it was, and *fate is counted.
 [[nodiscard]] bool finish_output(EspLane& lane, EspWork& work, const Job& job, Mbuf** packet, EspFate* fate) noexcept;
-[[nodiscard]] bool finish_input(EspLane& lane, EspWork& work, const Job& job, Mbuf** packet, EspFate* fate) noexcept;
+[[nodiscard]] bool finish_input(EspLane& lane, EspWork& work, Job& job, Mbuf** packet, EspFate* fate) noexcept;
 
 }  // namespace esp
 

@@ -145,7 +145,7 @@ uint16_t submit(EspLane& lane, Sa* const* sas, Mbuf** packets, const uint64_t* t
 // finish - one packet whose job is done, or whose SA was gone before it began.
 void finish(EspLane& lane, Batch& batch, uint16_t i, Resolved& resolved, EspDone& done) noexcept {
     EspWork& work = batch.work[i];
-    const Job& job = batch.jobs[i];
+    Job& job = batch.jobs[i];
     batch.close_windows(work.windows_from, work.windows_to);
     done = {.packet = work.source, .fate = {}, .tag = work.tag, .sa = resolved.of(work)};
     if (done.sa == nullptr || work.gone) {

@@ -5,6 +5,7 @@
 
 #include "lib/ipsec/esp.h"
 #include "lib/ipsec/esp_batch.h"
+#include "lib/ipsec/esp_in_place.h"
 #include "lib/ipsec/nat.h"
 #include "lib/mbuf/verbs.h"
 
@@ -40,14 +41,38 @@ bool list_pieces(EspLane::Batch& batch, const Mbuf* source, const EspWork& work,
     return batch.add_chain(source, at, work.text) && batch.add_rooms(work.out, work.lead, work.text);
 }
 
-Plan plan(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept {
+// plan_in_place - the mbuf shows the cipher's text alone from here on, as a fresh one would.
+Plan plan_in_place(EspLane::Batch& batch, Mbuf* m, EspWork& work, Job& job, uint32_t at) noexcept {
+    esp::over(work, job, m->data() + at, work.text);
+    work.was_off = m->rte.data_off;
+    work.was_len = m->rte.data_len;
+    esp::move_front(m, static_cast<int32_t>(at), work.text);
+    work.out = m;
+    work.in_place = true;
+    work.lead = 0;
+    ++batch.n;
+    return Plan::planned;
+}
+
+// put_back - a packet that is refused is as it was (E-2): the same cipher under the same nonce makes the same
+// ciphertext. Its other bytes were not touched.
+void put_back(EspLane& lane, EspWork& work, Job& job) noexcept {
+    job.encrypt = true;
+    lane.engine.run(lane.crypto(), &job, 1);
+    work.out->rte.data_off = work.was_off;
+    work.out->set_len(work.was_len);
+    work.out->rte.pkt_len = work.was_len;
+}
+
+Plan plan(EspLane& lane, Sa* sa, Mbuf* source, EspFate& fate) noexcept {
     EspLane::Batch& batch = lane.batch();
     EspWork& work = batch.work[batch.n];
     Job& job = batch.jobs[batch.n];
     if (sa == nullptr) return refuse(lane, sa, fate, Xfrm::in_no_states);
     if (const int error = esp::readable(source); error != 0) return refuse(lane, sa, fate, Xfrm::in_error, error);
     const SaTerms& terms = sa->terms;
-    const EspWire wire = esp_wire(source, terms.udp ? terms.udp_dst : uint16_t{0});
+    EspWire wire;
+    esp::wire_of(source, terms.udp ? terms.udp_dst : uint16_t{0}, wire);
     if (wire.kind != EspWireKind::esp) return refuse(lane, sa, fate, no_esp(wire.kind));
     if (wire.udp != terms.udp) return refuse(lane, sa, fate, Xfrm::in_mismatch);
     if (wire.spi != terms.spi) return refuse(lane, sa, fate, Xfrm::in_no_states);
@@ -55,12 +80,15 @@ Plan plan(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept {
     if (text == 0) return refuse(lane, sa, fate, Xfrm::in_header);
 
     const uint32_t head = 8u + terms.algorithm.cipher->iv;
-    job = Job{.key = sa->key(), .source = {}, .to = {}, .whole = nullptr, .len = text, .encrypt = false, .extended = terms.esn};
-    if (source->len() >= wire.at + head + text && !m_unmapped(source)) job.whole = source->data() + wire.at;
-    esp::peek(source, wire.at, head, reinterpret_cast<std::byte*>(&job.head));
-    work = EspWork{};
-    work.sa = sa;
-    work.ip = wire.ip;
+    job.key = sa->key();
+    job.len = text;
+    job.encrypt = job.failed = job.done = false;
+    job.extended = terms.esn;
+    const bool whole = source->len() >= wire.end && !m_unmapped(source);
+    job.whole = whole ? source->data() + wire.at : nullptr;
+    esp::peek(source, wire.at, head, job.head.spi);
+    work.begin(*sa);
+    if (terms.mode == SaMode::transport) work.ip = wire.ip;
     work.tos = wire.ip.tos;
     work.text = text;
     work.udp = wire.udp;
@@ -74,6 +102,7 @@ Plan plan(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept {
     if (sa->expired(text, lane.now_s)) return refuse(lane, sa, fate, Xfrm::in_expired);
 
     esp::peek(source, wire.at + head + text, terms.algorithm.icv(), job.icv);
+    if (sa->in_place && &batch == &lane.own_batch() && esp::ours(source, kEspRoom, wire.end)) return plan_in_place(batch, source, work, job, wire.at + head);
     work.lead = terms.mode == SaMode::transport ? wire.ip.header : 0;
     const EspLane::Batch::Mark mark = batch.mark();
     work.out = esp::fresh(work.lead + text);
@@ -114,8 +143,13 @@ bool read_trailer(const EspWork& work, Trailer* trailer) noexcept {
     trailer->pad = static_cast<uint32_t>(end[0]);
     trailer->next = static_cast<uint8_t>(end[1]);
     if (trailer->pad + 2 > work.text) return false;
-    std::byte pad[255];
-    esp::peek(work.out, work.lead + work.text - 2 - trailer->pad, trailer->pad, pad);
+    const uint32_t at = work.lead + work.text - 2 - trailer->pad;
+    std::byte copy[255];
+    const std::byte* pad = work.out->data() + at;  // fresh, or private: mapped
+    if (__builtin_expect(work.out->next() != nullptr, 0)) {
+        esp::peek(work.out, at, trailer->pad, copy);
+        pad = copy;
+    }
     for (uint32_t i = 0; i < trailer->pad; ++i)
         if (pad[i] != static_cast<std::byte>(i + 1)) return false;
     return true;
@@ -126,7 +160,7 @@ bool read_trailer(const EspWork& work, Trailer* trailer) noexcept {
 Xfrm open_tunnel(EspWork& work, const Trailer& trailer, uint32_t payload, uint32_t* length) noexcept {
     if (trailer.next != kProtoIpv4 && trailer.next != kProtoIpv6) return Xfrm::in_mode;
     std::byte* inner = work.out->data();
-    IpView ip{};
+    IpView ip;
     if (!parse_ip(inner, std::min({work.out->len(), payload, kPeek}), payload, &ip)) return Xfrm::in_header;
     if (ip.v6 != (trailer.next == kProtoIpv6)) return Xfrm::in_mode;
     *length = ip.length;
@@ -147,6 +181,13 @@ Xfrm open_transport(EspWork& work, const Trailer& trailer, uint32_t payload, uin
     return Xfrm::ok;
 }
 
+// cut_to - the packet's first bytes.
+void cut_to(Mbuf* m, uint32_t length) noexcept {
+    if (__builtin_expect(m->next() != nullptr, 0)) return m_adj(m, -static_cast<int32_t>(m->pkt_len() - length));
+    m->set_len(length);
+    m->rte.pkt_len = length;
+}
+
 // believe - the packet was authentic: what is it? Its bytes in work.out, cut to its length.
 Xfrm believe(EspWork& work) noexcept {
     Trailer trailer{};
@@ -160,7 +201,7 @@ Xfrm believe(EspWork& work) noexcept {
     const bool tunnel = work.sa->terms.mode == SaMode::tunnel;
     const Xfrm opened = tunnel ? open_tunnel(work, trailer, payload, &length) : open_transport(work, trailer, payload, &length);
     if (opened != Xfrm::ok) return opened;
-    m_adj(work.out, -static_cast<int32_t>(work.lead + work.text - length));
+    cut_to(work.out, length);
     if (work.udp && !tunnel) {
         work.ip.length = length;
         mend_checksum(work.out, work.ip, trailer.next, work.sa->terms.oa);
@@ -186,14 +227,19 @@ Xfrm judge(const EspLane& lane, EspWork& work, const Job& job) noexcept {
 }
 
 // finish - true: packets[] has the new packet.
-bool finish(EspLane& lane, EspWork& work, const Job& job, Mbuf** packets, EspFate* fates) noexcept {
+bool finish(EspLane& lane, EspWork& work, Job& job, Mbuf** packets, EspFate* fates) noexcept {
     m_freem(work.copy);
     const Xfrm why = __builtin_expect(job.failed, 0) ? Xfrm::in_error : judge(lane, work, job);
     if (why != Xfrm::ok) {
-        m_freem(work.out);
+        if (work.in_place) put_back(lane, work, job);
+        else m_freem(work.out);
         fates[work.index] = {why, job.failed ? EIO : 0};
         count(lane, work.sa, why);
         return false;
+    }
+    if (work.in_place) {
+        esp::succeed(work.out);
+        return true;
     }
     esp::succeed(work.out, packets[work.index]);
     packets[work.index] = work.out;
@@ -214,9 +260,9 @@ uint16_t run_and_finish(EspLane& lane, Mbuf** packets, EspFate* fates) noexcept 
 
 namespace esp {
 
-Plan plan_input(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept { return plan(lane, sa, source, fate); }
+Plan plan_input(EspLane& lane, Sa* sa, Mbuf* source, EspFate& fate) noexcept { return plan(lane, sa, source, fate); }
 
-bool finish_input(EspLane& lane, EspWork& work, const Job& job, Mbuf** packet, EspFate* fate) noexcept {
+bool finish_input(EspLane& lane, EspWork& work, Job& job, Mbuf** packet, EspFate* fate) noexcept {
     work.index = 0;
     return finish(lane, work, job, packet, fate);
 }

@@ -7,6 +7,7 @@
 
 #include "lib/ipsec/esp.h"
 #include "lib/ipsec/esp_batch.h"
+#include "lib/ipsec/esp_in_place.h"
 #include "lib/mbuf/verbs.h"
 #include "lib/net/cksum.h"
 
@@ -29,7 +30,7 @@ struct Outline {
     [[nodiscard]] uint32_t bytes() const noexcept { return lead() + text + icv; }
 };
 
-Outline outline_of(const SaTerms& terms, const IpView& ip) noexcept {
+[[gnu::always_inline]] inline Outline outline_of(const SaTerms& terms, const IpView& ip) noexcept {
     const CipherKind& cipher = *terms.algorithm.cipher;
     Outline o{};
     const bool tunnel = terms.mode == SaMode::tunnel;
@@ -37,7 +38,7 @@ Outline outline_of(const SaTerms& terms, const IpView& ip) noexcept {
     o.outer = (tunnel ? outer_bytes(terms.src.v6) : ip.header) + (terms.udp ? kUdpHeader : 0);
     o.head = 8u + cipher.iv;
     const uint32_t align = std::max<uint32_t>(4, cipher.block), payload = ip.length - o.skip;
-    o.pad = (align - (payload + 2) % align) % align;
+    o.pad = -(payload + 2) & (align - 1);  // a power of two
     o.text = payload + o.pad + 2;
     o.icv = terms.algorithm.icv();
     return o;
@@ -68,13 +69,10 @@ uint16_t l4_checksum(const Mbuf* m, const IpView& ip, const std::byte* front, ui
     return sum_all == 0 && ip.proto == kProtoUdp ? uint16_t{0xffff} : sum_all;
 }
 
-// settle_checksums - what the device was to do is done in work.front, and how many bytes of it are to be
-// sent from there is in *fixed; 0: none. False: it cannot be done.
-bool settle_checksums(const Mbuf* m, const IpView& ip, const std::byte* at, uint32_t have, EspWork& work,
-                      uint32_t* fixed) noexcept {
-    *fixed = 0;
-    const uint64_t wanted = m->rte.ol_flags & (kL4Mask | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG);
-    if (__builtin_expect(wanted == 0, 1)) return true;
+// settle_wanted - what the device was to do is done in work.front, and how many bytes of it are to be sent
+// from there is in *fixed. False: it cannot be done.
+bool settle_wanted(const Mbuf* m, uint64_t wanted, const IpView& ip, const std::byte* at, uint32_t have, EspWork& work,
+                   uint32_t* fixed) noexcept {
     if ((wanted & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)) != 0) return false;  // one packet in, one out
     const uint32_t l4 = (wanted & kL4Mask) != 0 ? l4_checksum_at(m, ip) : 0;
     if ((wanted & kL4Mask) != 0 && (l4 == 0 || l4 + 2 > have || l4 + 2 > ip.length || ip.fragment)) return false;
@@ -87,8 +85,25 @@ bool settle_checksums(const Mbuf* m, const IpView& ip, const std::byte* at, uint
     if (!ip.v6) ipv4_checksum(work.front.data(), ip.header);
     return true;
 }
+// settle_checksums - the same; *fixed 0: nothing was left to the device.
+[[gnu::always_inline]] inline bool settle_checksums(const Mbuf* m, const IpView& ip, const std::byte* at, uint32_t have, EspWork& work,
+                      uint32_t* fixed) noexcept {
+    *fixed = 0;
+    const uint64_t wanted = m->rte.ol_flags & (kL4Mask | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG);
+    return __builtin_expect(wanted == 0, 1) || settle_wanted(m, wanted, ip, at, have, work, fixed);
+}
+
+// write_short_tail - 1, 2, 3, the padding's length, what the text is: pad < 4. Writes 8 bytes, some of them
+// behind the trailer, where an ICV is to come.
+[[gnu::always_inline]] inline void write_short_tail(std::byte* to, uint32_t pad, uint8_t next) noexcept {
+    const uint32_t bits = 8 * pad;
+    const uint64_t tail = (uint64_t{0x030201} & ((uint64_t{1} << bits) - 1)) | uint64_t{pad} << bits | uint64_t{next} << (bits + 8);
+    const uint64_t little = rte_cpu_to_le_64(tail);
+    std::memcpy(to, &little, sizeof(little));
+}
 
 void write_tail(EspWork& work, uint32_t pad, uint8_t next) noexcept {
+    if (__builtin_expect(pad < 4, 1)) return write_short_tail(work.tail.data(), pad, next);
     for (uint32_t i = 0; i < pad; ++i) work.tail[i] = static_cast<std::byte>(i + 1);
     work.tail[pad] = static_cast<std::byte>(pad);
     work.tail[pad + 1] = static_cast<std::byte>(next);
@@ -118,7 +133,7 @@ uint16_t packet_id(Sa& sa, const IpView& ip) noexcept {
     return atomic ? uint16_t{0} : sa.next_id++;  // RFC 6864, 4.1
 }
 
-void write_headers(EspWork& work, const Outline& o, const std::byte* front) noexcept {
+[[gnu::always_inline]] inline void write_headers(EspWork& work, const Outline& o, const std::byte* front) noexcept {
     Sa& sa = *work.sa;
     std::byte* to = work.out->data();
     const SaTerms& terms = sa.terms;
@@ -133,31 +148,36 @@ void write_headers(EspWork& work, const Outline& o, const std::byte* front) noex
 
 // The IV of a nonce is the sequence number, upper half and all (RFC 4106, 3.1: any that never repeats); that
 // of a chain of blocks is unpredictable (RFC 3602, 3).
-void write_esp_head(Random& random, EspWork& work, Job& job, const Outline& o) noexcept {
+[[gnu::always_inline]] inline void write_esp_head(Random& random, EspWork& work, Job& job, const Outline& o) noexcept {
     const SaTerms& terms = work.sa->terms;
-    store32(job.head.spi, terms.spi);
-    store32(job.head.seq, static_cast<uint32_t>(work.seq));
+    std::byte* to = work.out->data() + o.outer;
+    const uint64_t front = uint64_t{terms.spi} << 32 | static_cast<uint32_t>(work.seq);
+    store64(job.head.spi, front);
     store32(job.seq_high, static_cast<uint32_t>(work.seq >> 32));
+    store64(to, front);
     if (terms.algorithm.cipher->iv == 8) {
-        store32(job.head.iv, static_cast<uint32_t>(work.seq >> 32));
-        store32(job.head.iv + 4, static_cast<uint32_t>(work.seq));
+        store64(job.head.iv, work.seq);
+        store64(to + 8, work.seq);
     } else {
         random.take(job.head.iv, terms.algorithm.cipher->iv);
+        std::memcpy(to + 8, job.head.iv, terms.algorithm.cipher->iv);
     }
-    std::memcpy(work.out->data() + o.outer, &job.head, o.head);
 }
 
-// fill_in - headers and job of a packet whose pieces are listed since `mark`.
-void fill_in(EspLane& lane, EspWork& work, Job& job, const EspLane::Batch::Mark& mark, const Outline& o,
-             const std::byte* front) noexcept {
+// fill_in - headers and job of a packet whose pieces and rooms the job has.
+[[gnu::always_inline]] inline void fill_in(EspLane& lane, EspWork& work, Job& job, const Outline& o, const std::byte* front) noexcept {
     Sa& sa = *work.sa;
     work.lead = o.lead();
     work.text = o.text;
     work.udp = sa.terms.udp;
     write_headers(work, o, front);
-    job = Job{.key = sa.key(), .source = lane.batch().pieces_since(mark), .to = lane.batch().rooms_since(mark),
-              .whole = nullptr, .len = o.text, .encrypt = true, .extended = sa.terms.esn};
-    if (job.to.size() == 1) job.whole = work.out->data() + o.outer;
+    // Field by field: a Job that is made elsewhere and copied here is read before it has been written.
+    job.key = sa.key();
+    job.whole = job.to.size() == 1 ? work.out->data() + o.outer : nullptr;
+    job.len = o.text;
+    job.encrypt = true;
+    job.failed = job.done = false;
+    job.extended = sa.terms.esn;
     write_esp_head(lane.random, work, job, o);
     // What this packet will have been counts from now on: the next of the burst looks at the limits, too.
     sa.counters.packets.add(1);
@@ -185,7 +205,7 @@ bool too_scattered(EspLane::Batch& batch, EspWork& work, const Mbuf* source, con
 }
 
 // look - what is asked of a packet before anything is made for it. Fills in work.ip, work.front, *o, *fixed.
-Xfrm look(EspLane& lane, Sa& sa, const Mbuf* source, const std::byte* front, uint32_t have, EspWork& work, Outline* o,
+[[gnu::always_inline]] inline Xfrm look(EspLane& lane, Sa& sa, const Mbuf* source, const std::byte* front, uint32_t have, EspWork& work, Outline* o,
           uint32_t* fixed, int* error) noexcept {
     if (!parse_ip(front, have, source->pkt_len(), &work.ip)) return Xfrm::out_header;
     // A packet of protocol 59 would arrive as a dummy, and be dropped (RFC 4303, 2.6).
@@ -220,11 +240,27 @@ void drop_plan(EspLane::Batch& batch, const EspLane::Batch::Mark& mark, EspWork&
     m_freem(work.copy);
 }
 
-Plan plan(EspLane& lane, Sa& sa, const Mbuf* source, EspFate& fate) noexcept {
+// plan_in_place - trailer and headers go around the packet. Last of all, and after the number: nothing is undone.
+[[gnu::always_inline]] inline Plan plan_in_place(EspLane& lane, Sa& sa, Mbuf* m, EspWork& work, const Outline& o,
+                                                        const std::byte* front, EspFate& fate) noexcept {
+    if (sa.sequence.next(&work.seq) != 0) return refuse(lane, sa, fate, Xfrm::out_seq, EOVERFLOW);
+    EspLane::Batch& batch = lane.batch();
+    Job& job = batch.jobs[batch.n];
+    esp::over(work, job, m->data(), o.text);
+    // An AEAD's padding is short, and its ICV follows.
+    write_short_tail(m->data() + work.ip.length, o.pad, work.ip.v6 ? kProtoIpv6 : kProtoIpv4);
+    esp::move_front(m, -static_cast<int32_t>(o.lead()), o.bytes());
+    work.out = m;
+    work.in_place = true;
+    fill_in(lane, work, job, o, front);
+    ++batch.n;
+    return Plan::planned;
+}
+
+Plan plan(EspLane& lane, Sa& sa, Mbuf* source, EspFate& fate) noexcept {
     EspLane::Batch& batch = lane.batch();
     EspWork& work = batch.work[batch.n];
-    work = EspWork{};
-    work.sa = &sa;
+    work.begin(sa);
     if (const int error = esp::readable(source); error != 0) return refuse(lane, sa, fate, Xfrm::out_error, error);
     std::byte scratch[kPeek];
     const std::byte* front = nullptr;
@@ -236,6 +272,8 @@ Plan plan(EspLane& lane, Sa& sa, const Mbuf* source, EspFate& fate) noexcept {
         return refuse(lane, sa, fate, why, error);
     const uint8_t inner = work.ip.v6 ? kProtoIpv6 : kProtoIpv4;
     write_tail(work, o.pad, sa.terms.mode == SaMode::transport ? work.ip.proto : inner);
+    if (sa.in_place && &batch == &lane.own_batch() && fixed == 0 && esp::ours(source, o.lead() + kEspRoom, o.text + o.icv))
+        return plan_in_place(lane, sa, source, work, o, front, fate);
 
     const EspLane::Batch::Mark mark = batch.mark();
     work.out = esp::fresh(o.bytes());
@@ -248,7 +286,10 @@ Plan plan(EspLane& lane, Sa& sa, const Mbuf* source, EspFate& fate) noexcept {
         return listed == Plan::planned ? refuse(lane, sa, fate, Xfrm::out_seq, EOVERFLOW)
                                        : refuse(lane, sa, fate, Xfrm::out_error, ENOBUFS);
     }
-    fill_in(lane, work, batch.jobs[batch.n], mark, o, fixed > 0 ? work.front.data() : front);
+    Job& job = batch.jobs[batch.n];
+    job.source = batch.pieces_since(mark);
+    job.to = batch.rooms_since(mark);
+    fill_in(lane, work, job, o, fixed > 0 ? work.front.data() : front);
     ++batch.n;
     return Plan::planned;
 }
@@ -271,15 +312,25 @@ void sum_udp(EspWork& work) noexcept {
 bool finish(EspLane& lane, EspWork& work, const Job& job, Mbuf** packets, EspFate* fates) noexcept {
     m_freem(work.copy);
     if (__builtin_expect(job.failed, 0)) {
+        UM_ASSERT(!work.in_place);  // engines that may fail do not write over the source (J6)
         m_freem(work.out);
         (void)refuse(lane, *work.sa, fates[work.index], Xfrm::out_error, EIO);
         return false;
     }
     const uint32_t icv = work.sa->terms.algorithm.icv();
-    // Fresh and our own: it cannot be refused.
-    const int error = m_copyback(work.out, work.lead + work.text, icv, job.icv, M_NOWAIT);
-    UM_ASSERT(error == 0);
+    if (work.out->next() == nullptr) {
+        std::byte* to = work.out->data() + work.lead + work.text;
+        icv == 16 ? std::memcpy(to, job.icv, 16) : std::memcpy(to, job.icv, icv);
+    } else {
+        // Fresh and our own: it cannot be refused.
+        const int error = m_copyback(work.out, work.lead + work.text, icv, job.icv, M_NOWAIT);
+        UM_ASSERT(error == 0);
+    }
     if (work.udp) sum_udp(work);
+    if (work.in_place) {
+        esp::succeed(work.out);
+        return true;
+    }
     esp::succeed(work.out, packets[work.index]);
     packets[work.index] = work.out;
     return true;
@@ -300,7 +351,7 @@ uint16_t run_and_finish(EspLane& lane, Mbuf** packets, EspFate* fates) noexcept 
 
 namespace esp {
 
-Plan plan_output(EspLane& lane, Sa* sa, const Mbuf* source, EspFate& fate) noexcept { return plan(lane, *sa, source, fate); }
+Plan plan_output(EspLane& lane, Sa* sa, Mbuf* source, EspFate& fate) noexcept { return plan(lane, *sa, source, fate); }
 
 bool finish_output(EspLane& lane, EspWork& work, const Job& job, Mbuf** packet, EspFate* fate) noexcept {
     work.index = 0;

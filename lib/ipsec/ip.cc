@@ -18,15 +18,16 @@ bool parse_ipv4(const std::byte* at, uint32_t have, uint32_t length, IpView* vie
     const uint32_t header = (byte_at(at) & 15u) * 4;
     const uint32_t says = load16(at + 2), fragment = load16(at + 6);
     if (header < kIpv4Header || header > have || says < header || says > length) return false;
-    *view = IpView{.v6 = false,
-                   .dont_fragment = (fragment & 0x4000) != 0,
-                   .fragment = (fragment & 0x3fff) != 0,
-                   .tos = byte_at(at + 1),
-                   .proto = byte_at(at + 9),
-                   .header = static_cast<uint16_t>(header),
-                   .proto_at = 9,
-                   .length = says,
-                   .flow_label = 0};
+    // One by one: a view that is made elsewhere and copied is read before it has been written.
+    view->v6 = false;
+    view->dont_fragment = (fragment & 0x4000) != 0;
+    view->fragment = (fragment & 0x3fff) != 0;
+    view->tos = byte_at(at + 1);
+    view->proto = byte_at(at + 9);
+    view->header = static_cast<uint16_t>(header);
+    view->proto_at = 9;
+    view->length = says;
+    view->flow_label = 0;
     return true;
 }
 
@@ -49,15 +50,15 @@ bool parse_ipv6(const std::byte* at, uint32_t have, uint32_t length, IpView* vie
         off += (byte_at(at + off + 1) + 1u) * 8;
     }
     if (off > have || off > says) return false;
-    *view = IpView{.v6 = true,
-                   .dont_fragment = true,
-                   .fragment = proto == kFragment,
-                   .tos = static_cast<uint8_t>(first >> 20),
-                   .proto = proto,
-                   .header = static_cast<uint16_t>(off),
-                   .proto_at = static_cast<uint16_t>(proto_at),
-                   .length = says,
-                   .flow_label = first & 0xfffff};
+    view->v6 = true;
+    view->dont_fragment = true;
+    view->fragment = proto == kFragment;
+    view->tos = static_cast<uint8_t>(first >> 20);
+    view->proto = proto;
+    view->header = static_cast<uint16_t>(off);
+    view->proto_at = static_cast<uint16_t>(proto_at);
+    view->length = says;
+    view->flow_label = first & 0xfffff;
     return true;
 }
 

@@ -4,6 +4,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+
+#include <rte_byteorder.h>
 
 namespace umbuf {
 
@@ -45,9 +48,15 @@ inline void store16(std::byte* at, uint32_t n) noexcept {
     at[0] = static_cast<std::byte>(n >> 8);
     at[1] = static_cast<std::byte>(n);
 }
+// Each as one store, however it is compiled: what is written in pieces and read whole soon after waits for
+// its last piece.
 inline void store32(std::byte* at, uint32_t n) noexcept {
-    store16(at, n >> 16);
-    store16(at + 2, n);
+    const uint32_t big = rte_cpu_to_be_32(n);
+    std::memcpy(at, &big, sizeof(big));
+}
+inline void store64(std::byte* at, uint64_t n) noexcept {
+    const uint64_t big = rte_cpu_to_be_64(n);
+    std::memcpy(at, &big, sizeof(big));
 }
 // ipv4_checksum - write the checksum of the header at `at`, of `header` bytes.
 void ipv4_checksum(std::byte* at, uint32_t header) noexcept;

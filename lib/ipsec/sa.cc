@@ -56,7 +56,7 @@ bool Sa::past(const Lifetime& limit, uint64_t bytes, uint64_t now_s) const noexc
     return limit.seconds != 0 && now_s - born_s_ >= limit.seconds;
 }
 
-bool Sa::expired(uint64_t bytes, uint64_t now_s) noexcept {
+bool Sa::expired_slowly(uint64_t bytes, uint64_t now_s) noexcept {
     if (past(terms.soft, bytes, now_s)) counters.soft_expired.set(1);
     return past(terms.hard, bytes, now_s);
 }

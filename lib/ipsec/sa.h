@@ -26,6 +26,7 @@ enum class SaMode : uint8_t { tunnel, transport };
 // Lifetime - 0 is no limit. Bytes are those that the cipher saw, trailer included (RFC 4301, 4.4.2.1).
 struct Lifetime {
     uint64_t bytes = 0, packets = 0, seconds = 0;
+    bool operator==(const Lifetime&) const = default;
 };
 
 // NatOa - what a packet's addresses were before a NAT changed them (RFC 3947, 5.2).
@@ -73,6 +74,7 @@ class Sa {
 
     const SaTerms terms;         // [I]
     const Engine* const engine;  // [I]
+    const bool in_place;         // [I] what is private may be encrypted and decrypted where it lies
     [[nodiscard]] const std::byte* key() const noexcept { return key_.data(); }
     [[nodiscard]] uint64_t born_s() const noexcept { return born_s_; }
 
@@ -82,15 +84,19 @@ class Sa {
     uint16_t next_id = 1;        // [l] of outer IPv4 packets that may be fragmented (RFC 6864)
 
     // expired - does one more packet of `bytes` go past a hard limit? Notes a soft limit that is reached.
-    [[nodiscard]] bool expired(uint64_t bytes, uint64_t now_s) noexcept;
+    [[nodiscard]] bool expired(uint64_t bytes, uint64_t now_s) noexcept { return limited_ && expired_slowly(bytes, now_s); }
 
   private:
     Sa(const SaTerms& t, const Engine& e, Secret key, uint64_t now_s)
-        : terms(t), engine(&e), window(t.window), sequence(t.esn, t.seq_floor), key_(std::move(key)), born_s_(now_s) {}
+        : terms(t), engine(&e), in_place(t.mode == SaMode::tunnel && e.in_place != nullptr && e.in_place(t.algorithm)),
+          window(t.window), sequence(t.esn, t.seq_floor), key_(std::move(key)), born_s_(now_s),
+          limited_(t.soft != Lifetime{} || t.hard != Lifetime{}) {}
+    [[nodiscard]] bool expired_slowly(uint64_t bytes, uint64_t now_s) noexcept;
     [[nodiscard]] bool past(const Lifetime& limit, uint64_t bytes, uint64_t now_s) const noexcept;
 
     Secret key_;       // [I]
     uint64_t born_s_;  // [I]
+    bool limited_;     // [I] it has a limit
 };
 
 }  // namespace umbuf

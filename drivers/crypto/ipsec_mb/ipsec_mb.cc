@@ -46,6 +46,8 @@ Status ready() {
 }
 
 bool supports(const Algorithm&) noexcept { return true; }
+// Where a cipher and a hash are two passes, what is not authentic is not deciphered.
+bool in_place(const Algorithm& algorithm) noexcept { return algorithm.aead(); }
 
 size_t key_bytes(const Algorithm&) noexcept { return sizeof(Key); }
 
@@ -127,6 +129,7 @@ const Engine ipsec_mb_engine = {
     .name = "ipsec-mb",
     .ready = ipsec_mb::ready,
     .supports = ipsec_mb::supports,
+    .in_place = ipsec_mb::in_place,
     .key_bytes = ipsec_mb::key_bytes,
     .make_key = ipsec_mb::make_key,
     .open = ipsec_mb::open_lane,
