@@ -23,6 +23,12 @@ namespace umbuf::esp {
     if (m->next() != nullptr || m->rte.data_off < before || uint32_t{m->rte.buf_len} - m->rte.data_off < end) return false;
     return m_writable(m);
 }
+// direct - one mbuf with its own bytes in it, nobody else's: what m_writable() says of most received packets,
+// and no more than that is asked. Not: ask that.
+[[gnu::always_inline]] inline bool direct(const rte_mbuf& r) noexcept {
+    return r.next == nullptr && (r.ol_flags & (RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT)) == 0 &&
+           sync::load_of(r.refcnt, sync::acquire) == 1;
+}
 // move_front - the data begins n bytes later (below 0: earlier), and is `len` bytes long. The only mbuf of a packet.
 inline void move_front(Mbuf* m, int32_t n, uint32_t len) noexcept {
     m->rte.data_off = static_cast<uint16_t>(m->rte.data_off + n);

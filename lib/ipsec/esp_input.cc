@@ -130,6 +130,49 @@ Plan plan(EspLane& lane, Sa* sa, Mbuf* source, EspFate& fate) noexcept {
     return Plan::planned;
 }
 
+// plan_quickly - plan() in one run, for the usual packet of the usual SA (SaQuick): ESP in IPv4 without options, in
+// one mbuf of its own. False: it declines, and nothing is changed.
+[[gnu::always_inline]] inline bool plan_quickly(EspLane& lane, Sa* sa, Mbuf* m) noexcept {
+    constexpr uint32_t kHead = 16, kAt = kIpv4Header + kHead, kIcv = 16;
+    rte_mbuf& r = m->rte;
+    if (sa == nullptr || !sa->quick.usable || !esp::direct(r) || r.data_len < kAt + 4 + kIcv) return false;
+    const std::byte* const data = m->data();
+    const uint64_t outer = load64(data);
+    const uint32_t length = static_cast<uint16_t>(outer >> 32), text = length - kAt - kIcv;
+    if (outer >> 56 != 0x45 || length > r.data_len || length < kAt + 4 + kIcv || text % 4 != 0) return false;
+    if ((outer & 0x3fff) != 0 || data[9] != std::byte{kProtoEsp} || r.data_off + kAt < kEspRoom) return false;
+    const uint64_t front = load64(data + kIpv4Header);
+    if (front >> 32 != sa->terms.spi) return false;
+    const uint64_t seq = sa->terms.esn ? sa->window.infer(static_cast<uint32_t>(front)) : static_cast<uint32_t>(front);
+    if (!sa->window.check(seq)) return false;
+
+    EspLane::Batch& batch = lane.batch();
+    EspWork& work = batch.work[batch.n];
+    Job& job = batch.jobs[batch.n++];
+    job.key = sa->key();
+    job.whole = nullptr;  // not for an AEAD
+    job.len = text;
+    job.encrypt = false;
+    job.extended = sa->terms.esn;
+    std::memcpy(job.head.spi, data + kIpv4Header, 8);
+    std::memcpy(job.head.iv, data + kIpv4Header + 8, 8);
+    store32(job.seq_high, static_cast<uint32_t>(seq >> 32));
+    std::memcpy(job.icv, data + kAt + text, kIcv);
+    esp::over(work, job, m->data() + kAt, text);
+    work.begin(*sa);
+    work.seq = seq;
+    work.tos = static_cast<uint8_t>(outer >> 48);
+    work.text = text;
+    work.udp = false;
+    work.lead = 0;
+    work.out = m;
+    work.in_place = true;
+    work.was_off = r.data_off;
+    work.was_len = r.data_len;
+    esp::move_front(m, static_cast<int32_t>(kAt), text);
+    return true;
+}
+
 // Trailer - the end of what was decrypted.
 struct Trailer {
     uint32_t pad;
@@ -137,7 +180,7 @@ struct Trailer {
 };
 
 // read_trailer - false: the padding is not what a sender writes (RFC 4303, 2.4).
-bool read_trailer(const EspWork& work, Trailer* trailer) noexcept {
+[[gnu::always_inline]] inline bool read_trailer(const EspWork& work, Trailer* trailer) noexcept {
     std::byte end[2];
     esp::peek(work.out, work.lead + work.text - 2, 2, end);
     trailer->pad = static_cast<uint32_t>(end[0]);
@@ -157,7 +200,7 @@ bool read_trailer(const EspWork& work, Trailer* trailer) noexcept {
 
 // open_tunnel - the inner packet: a whole one of the version that was announced; what is behind it is
 // padding for traffic flow confidentiality (RFC 4303, 2.7).
-Xfrm open_tunnel(EspWork& work, const Trailer& trailer, uint32_t payload, uint32_t* length) noexcept {
+[[gnu::always_inline]] inline Xfrm open_tunnel(EspWork& work, const Trailer& trailer, uint32_t payload, uint32_t* length) noexcept {
     if (trailer.next != kProtoIpv4 && trailer.next != kProtoIpv6) return Xfrm::in_mode;
     std::byte* inner = work.out->data();
     IpView ip;
@@ -189,7 +232,7 @@ void cut_to(Mbuf* m, uint32_t length) noexcept {
 }
 
 // believe - the packet was authentic: what is it? Its bytes in work.out, cut to its length.
-Xfrm believe(EspWork& work) noexcept {
+[[gnu::always_inline]] inline Xfrm believe(EspWork& work) noexcept {
     Trailer trailer{};
     if (!read_trailer(work, &trailer)) {
         work.sa->counters.bad_padding.add(1);
@@ -209,7 +252,7 @@ Xfrm believe(EspWork& work) noexcept {
     return opened;
 }
 
-Xfrm judge(const EspLane& lane, EspWork& work, const Job& job) noexcept {
+[[gnu::always_inline]] inline Xfrm judge(const EspLane& lane, EspWork& work, const Job& job) noexcept {
     Sa& sa = *work.sa;
     if (!job.authentic) {
         sa.counters.bad_icv.add(1);
@@ -277,7 +320,7 @@ uint16_t esp_input(EspLane& lane, Sa* const* sas, Mbuf** packets, EspFate* fates
     for (uint16_t i = 0; i < n; ++i) {
         fates[i] = {};
         UM_ASSERT(sas[i] == nullptr || sas[i]->engine == &lane.engine);
-        Plan planned = plan(lane, sas[i], packets[i], fates[i]);
+        Plan planned = plan_quickly(lane, sas[i], packets[i]) ? Plan::planned : plan(lane, sas[i], packets[i], fates[i]);
         if (planned == Plan::full) {
             flush();
             planned = plan(lane, sas[i], packets[i], fates[i]);

@@ -44,6 +44,11 @@ struct IpView {
     return static_cast<uint16_t>(static_cast<uint32_t>(at[0]) << 8 | static_cast<uint32_t>(at[1]));
 }
 [[nodiscard]] inline uint32_t load32(const std::byte* at) noexcept { return uint32_t{load16(at)} << 16 | load16(at + 2); }
+[[nodiscard]] inline uint64_t load64(const std::byte* at) noexcept {
+    uint64_t big = 0;
+    std::memcpy(&big, at, sizeof(big));
+    return rte_be_to_cpu_64(big);
+}
 inline void store16(std::byte* at, uint32_t n) noexcept {
     at[0] = static_cast<std::byte>(n >> 8);
     at[1] = static_cast<std::byte>(n);

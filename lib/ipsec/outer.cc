@@ -18,25 +18,16 @@ bool dont_fragment(const OuterRules& rules, const IpView& inner) noexcept {
     return rules.df == DfRule::copy ? inner.dont_fragment : rules.df == DfRule::set;
 }
 
-// In registers, and two stores and a half: the engine, or a device, reads it soon.
 void write_ipv4(std::byte* to, const OuterRules& rules, const IpAddress& src, const IpAddress& dst, const IpView& inner,
                 uint8_t proto, uint32_t payload, uint16_t id) noexcept {
     const uint64_t first = uint64_t{0x45} << 56 | uint64_t{tos_outside(rules, inner.tos)} << 48 |
                            uint64_t{(kIpv4Header + payload) & 0xffff} << 32 | uint64_t{id} << 16 |
                            (dont_fragment(rules, inner) ? 0x4000u : 0u);
-    const uint64_t second = uint64_t{rules.ttl} << 56 | uint64_t{proto} << 48;  // checksum to come, and the source
     const auto* from = reinterpret_cast<const std::byte*>(src.bytes.data());
     const auto* at = reinterpret_cast<const std::byte*>(dst.bytes.data());
     const uint32_t source = load32(from), destination = load32(at);
-    // RFC 1071: sums of 32 bits at a time fold to those of 16.
-    uint64_t sum = (first >> 32) + (first & UINT32_MAX) + (second >> 32) + source + destination;
-    sum = (sum >> 32) + (sum & UINT32_MAX);
-    sum = (sum >> 16) + (sum & 0xffff);
-    sum = (sum >> 16) + (sum & 0xffff);
-    sum = (sum >> 16) + (sum & 0xffff);
-    store64(to, first);
-    store64(to + 8, second | (~sum & 0xffff) << 32 | source);
-    store32(to + 16, destination);
+    const uint64_t second = uint64_t{rules.ttl} << 56 | uint64_t{proto} << 48 | source;
+    put_ipv4(to, first, second, destination, (second >> 32) + source + destination);
 }
 
 void write_ipv6(std::byte* to, const OuterRules& rules, const IpAddress& src, const IpAddress& dst, const IpView& inner,

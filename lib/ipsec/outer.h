@@ -24,6 +24,19 @@ struct OuterRules {
 
 // outer_bytes - of the header that write_outer() writes.
 [[nodiscard]] inline uint32_t outer_bytes(bool v6) noexcept { return v6 ? kIpv6Header : kIpv4Header; }
+// put_ipv4 - an IPv4 header of these eight bytes, and these less the checksum, and this destination. `sum`: of
+// all but the first eight, 32 bits at a time (RFC 1071: they fold to those of 16). In registers, and two stores
+// and a half, because the engine, or a device, reads it soon.
+[[gnu::always_inline]] inline void put_ipv4(std::byte* to, uint64_t first, uint64_t second, uint32_t destination, uint64_t sum) noexcept {
+    sum += (first >> 32) + (first & UINT32_MAX);
+    sum = (sum >> 32) + (sum & UINT32_MAX);
+    sum = (sum >> 16) + (sum & 0xffff);
+    sum = (sum >> 16) + (sum & 0xffff);
+    sum = (sum >> 16) + (sum & 0xffff);
+    store64(to, first);
+    store64(to + 8, second | (~sum & 0xffff) << 32);
+    store32(to + 16, destination);
+}
 // write_outer - for a packet of `payload` bytes behind this header, of `proto`. `id` is IPv4's.
 void write_outer(std::byte* to, const OuterRules& rules, const IpAddress& src, const IpAddress& dst, const IpView& inner,
                  uint8_t proto, uint32_t payload, uint16_t id) noexcept;

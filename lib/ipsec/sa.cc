@@ -34,7 +34,32 @@ Status check(const SaTerms& terms, size_t key_bytes, const Engine& engine) {
     return {};
 }
 
+bool in_place_of(const SaTerms& t, const Engine& e) {
+    return t.mode == SaMode::tunnel && e.in_place != nullptr && e.in_place(t.algorithm);
+}
+
+SaQuick quick_of(const SaTerms& t, const Engine& e) {
+    SaQuick q;
+    const CipherKind& cipher = *t.algorithm.cipher;
+    q.usable = in_place_of(t, e) && t.algorithm.aead() && cipher.iv == 8 && cipher.icv == 16 && cipher.block <= 4 &&
+               !t.src.v6 && !t.udp && t.soft == Lifetime{} && t.hard == Lifetime{};
+    const OuterRules& rules = t.outer;
+    q.df_and = rules.df == DfRule::copy;
+    q.df_or = rules.df == DfRule::set;
+    q.tos_and = static_cast<uint8_t>((rules.copy_dscp ? 0xfc : 0) | (rules.ecn ? 3 : 0));
+    q.tos_or = static_cast<uint8_t>(rules.copy_dscp ? 0 : rules.dscp << 2);
+    const uint32_t source = load32(reinterpret_cast<const std::byte*>(t.src.bytes.data()));
+    q.destination = load32(reinterpret_cast<const std::byte*>(t.dst.bytes.data()));
+    q.second = uint64_t{rules.ttl} << 56 | uint64_t{kProtoEsp} << 48 | source;
+    q.sum = (q.second >> 32) + source + q.destination;
+    return q;
+}
+
 }  // namespace
+
+Sa::Sa(const SaTerms& t, const Engine& e, Secret key, uint64_t now_s)
+    : terms(t), engine(&e), in_place(in_place_of(t, e)), quick(quick_of(t, e)), window(t.window), sequence(t.esn, t.seq_floor),
+      key_(std::move(key)), born_s_(now_s), limited_(t.soft != Lifetime{} || t.hard != Lifetime{}) {}
 
 Result<std::unique_ptr<Sa>> Sa::make(const SaTerms& terms, std::span<const std::byte> key, const Engine& engine,
                                      uint64_t now_s) {

@@ -60,6 +60,17 @@ struct SaCounters {
     XfrmCounters refused;
 };
 
+// SaQuick - what the usual SA's packets have in common, worked out once: an IPv4 tunnel by an AEAD, in place,
+// without UDP or limits (esp_output.cc, esp_input.cc: plan_quickly).
+struct SaQuick {
+    bool usable = false;
+    bool df_and = false, df_or = false;  // outer DF = inner DF & df_and | df_or
+    uint8_t tos_and = 0, tos_or = 0;
+    uint64_t second = 0;        // the outer header's second eight bytes, without the checksum
+    uint32_t destination = 0;   // its last four
+    uint64_t sum = 0;           // of what is the same in all outer headers
+};
+
 class Sa {
   public:
     // make - with a key of algorithm.key_bytes(), which the caller wipes. `now_s`: the clock that esp.h is
@@ -75,6 +86,7 @@ class Sa {
     const SaTerms terms;         // [I]
     const Engine* const engine;  // [I]
     const bool in_place;         // [I] what is private may be encrypted and decrypted where it lies
+    const SaQuick quick;         // [I]
     [[nodiscard]] const std::byte* key() const noexcept { return key_.data(); }
     [[nodiscard]] uint64_t born_s() const noexcept { return born_s_; }
 
@@ -87,10 +99,7 @@ class Sa {
     [[nodiscard]] bool expired(uint64_t bytes, uint64_t now_s) noexcept { return limited_ && expired_slowly(bytes, now_s); }
 
   private:
-    Sa(const SaTerms& t, const Engine& e, Secret key, uint64_t now_s)
-        : terms(t), engine(&e), in_place(t.mode == SaMode::tunnel && e.in_place != nullptr && e.in_place(t.algorithm)),
-          window(t.window), sequence(t.esn, t.seq_floor), key_(std::move(key)), born_s_(now_s),
-          limited_(t.soft != Lifetime{} || t.hard != Lifetime{}) {}
+    Sa(const SaTerms& t, const Engine& e, Secret key, uint64_t now_s);
     [[nodiscard]] bool expired_slowly(uint64_t bytes, uint64_t now_s) noexcept;
     [[nodiscard]] bool past(const Lifetime& limit, uint64_t bytes, uint64_t now_s) const noexcept;
 
