@@ -25,6 +25,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "lib/base/result.h"
@@ -106,11 +107,18 @@ struct Engine {
 
 // same_bytes - in time that does not depend on where they differ (J3).
 [[nodiscard]] inline bool same_bytes(const std::byte* a, const std::byte* b, size_t n) noexcept {
-    std::byte differ{};
-    for (size_t i = 0; i < n; ++i) differ |= a[i] ^ b[i];
-    // The compiler may not look into `differ` before the loop has ended.
+    uint64_t differ = 0;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t x = 0, y = 0;
+        std::memcpy(&x, a + i, 8);
+        std::memcpy(&y, b + i, 8);
+        differ |= x ^ y;
+    }
+    for (; i < n; ++i) differ |= static_cast<uint64_t>(a[i] ^ b[i]);
+    // The compiler may not look into `differ` before the loops have ended.
     asm("" : "+r"(differ));
-    return differ == std::byte{0};
+    return differ == 0;
 }
 
 // engine_selftest - every algorithm that the engine supports and a public vector is known for (selftest.cc

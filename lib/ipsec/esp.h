@@ -38,7 +38,9 @@
 
 namespace umbuf {
 
-inline constexpr uint16_t kEspBurst = 32;      // packets that an engine is given at a time
+// kEspBurst - packets that an engine is given at a time: as many as the hashes and CBC take at once, and few
+// enough for what is noted of them to stay near (umbench esp).
+inline constexpr uint16_t kEspBurst = 16;
 inline constexpr uint32_t kEspHeadroom = 128;  // bytes before the data of a packet that was made anew
 inline constexpr uint32_t kEspRoom = 64;       // and of any, at least
 

@@ -25,6 +25,7 @@ struct EspWork {
     uint32_t lead;       // bytes of `out` before the cipher's
     uint32_t text;       // the cipher's
     uint8_t tos;         // input: of the outer header
+    uint8_t icv;         // output: its bytes
     bool udp;
     bool in_place;       // `out` is the packet itself (esp_in_place.h)
     uint16_t was_off;    // input, in place: where its data began
@@ -140,6 +141,23 @@ inline void peek(const Mbuf* m, uint32_t off, uint32_t len, std::byte* to) noexc
     peek(m, 0, want, scratch);
     *at = scratch;
     return want;
+}
+// fetch_early - packets[i] is about to be looked at: what those behind it will be asked for sets out. In two
+// steps, because where a packet's bytes lie stands in its mbuf. At both ends of them something is written.
+inline constexpr uint16_t kMbufsAhead = 8, kBytesAhead = 4;  // packets; found by trying (umbench esp)
+[[gnu::always_inline]] inline void fetch_early(Sa* const* sas, Mbuf* const* packets, uint16_t i, uint16_t n) noexcept {
+    if (i + kMbufsAhead < n) {
+        const rte_mbuf& r = packets[i + kMbufsAhead]->rte;
+        __builtin_prefetch(&r);
+        __builtin_prefetch(&r.next);
+        if (const Sa* sa = sas[i + kMbufsAhead]; sa != sas[i] && sa != nullptr) sa->fetch_early();
+    }
+    if (i + kBytesAhead < n) {
+        const Mbuf* m = packets[i + kBytesAhead];
+        __builtin_prefetch(m->data());
+        __builtin_prefetch(m->data() - 1);
+        __builtin_prefetch(m->data() + m->len());
+    }
 }
 // wire_of - esp_wire(), into what is there.
 void wire_of(const Mbuf* m, uint16_t udp_port, EspWire& wire) noexcept;

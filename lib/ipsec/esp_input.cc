@@ -135,15 +135,17 @@ Plan plan(EspLane& lane, Sa* sa, Mbuf* source, EspFate& fate) noexcept {
 [[gnu::always_inline]] inline bool plan_quickly(EspLane& lane, Sa* sa, Mbuf* m) noexcept {
     constexpr uint32_t kHead = 16, kAt = kIpv4Header + kHead, kIcv = 16;
     rte_mbuf& r = m->rte;
-    if (sa == nullptr || !sa->quick.usable || !esp::direct(r) || r.data_len < kAt + 4 + kIcv) return false;
+    if (sa == nullptr) return false;
+    const SaQuick& q = sa->quick;
+    if (!q.usable || !esp::direct(r) || r.data_len < kAt + 4 + kIcv) return false;
     const std::byte* const data = m->data();
     const uint64_t outer = load64(data);
     const uint32_t length = static_cast<uint16_t>(outer >> 32), text = length - kAt - kIcv;
     if (outer >> 56 != 0x45 || length > r.data_len || length < kAt + 4 + kIcv || text % 4 != 0) return false;
     if ((outer & 0x3fff) != 0 || data[9] != std::byte{kProtoEsp} || r.data_off + kAt < kEspRoom) return false;
     const uint64_t front = load64(data + kIpv4Header);
-    if (front >> 32 != sa->terms.spi) return false;
-    const uint64_t seq = sa->terms.esn ? sa->window.infer(static_cast<uint32_t>(front)) : static_cast<uint32_t>(front);
+    if (front >> 32 != q.spi) return false;
+    const uint64_t seq = q.esn ? sa->window.infer(static_cast<uint32_t>(front)) : static_cast<uint32_t>(front);
     if (!sa->window.check(seq)) return false;
 
     EspLane::Batch& batch = lane.batch();
@@ -153,7 +155,7 @@ Plan plan(EspLane& lane, Sa* sa, Mbuf* source, EspFate& fate) noexcept {
     job.whole = nullptr;  // not for an AEAD
     job.len = text;
     job.encrypt = false;
-    job.extended = sa->terms.esn;
+    job.extended = q.esn;
     std::memcpy(job.head.spi, data + kIpv4Header, 8);
     std::memcpy(job.head.iv, data + kIpv4Header + 8, 8);
     store32(job.seq_high, static_cast<uint32_t>(seq >> 32));
@@ -203,6 +205,12 @@ struct Trailer {
 [[gnu::always_inline]] inline Xfrm open_tunnel(EspWork& work, const Trailer& trailer, uint32_t payload, uint32_t* length) noexcept {
     if (trailer.next != kProtoIpv4 && trailer.next != kProtoIpv6) return Xfrm::in_mode;
     std::byte* inner = work.out->data();
+    // The usual one in short: no options, and nothing that the outer header has to say (RFC 6040).
+    const bool unmarked = (work.tos & 3) == 0 && !work.sa->quick.decap_dscp;
+    if (unmarked && trailer.next == kProtoIpv4 && payload >= kIpv4Header && *inner == std::byte{0x45}) {
+        *length = load16(inner + 2);
+        return *length >= kIpv4Header && *length <= payload ? Xfrm::ok : Xfrm::in_header;
+    }
     IpView ip;
     if (!parse_ip(inner, std::min({work.out->len(), payload, kPeek}), payload, &ip)) return Xfrm::in_header;
     if (ip.v6 != (trailer.next == kProtoIpv6)) return Xfrm::in_mode;
@@ -241,7 +249,7 @@ void cut_to(Mbuf* m, uint32_t length) noexcept {
     if (trailer.next == kProtoNone) return Xfrm::in_dummy;
     const uint32_t payload = work.text - 2 - trailer.pad;
     uint32_t length = 0;
-    const bool tunnel = work.sa->terms.mode == SaMode::tunnel;
+    const bool tunnel = work.in_place || work.sa->terms.mode == SaMode::tunnel;
     const Xfrm opened = tunnel ? open_tunnel(work, trailer, payload, &length) : open_transport(work, trailer, payload, &length);
     if (opened != Xfrm::ok) return opened;
     cut_to(work.out, length);
@@ -319,6 +327,7 @@ uint16_t esp_input(EspLane& lane, Sa* const* sas, Mbuf** packets, EspFate* fates
     const auto flush = [&] { good = static_cast<uint16_t>(good + run_and_finish(lane, packets, fates)); };
     for (uint16_t i = 0; i < n; ++i) {
         fates[i] = {};
+        esp::fetch_early(sas, packets, i, n);
         UM_ASSERT(sas[i] == nullptr || sas[i]->engine == &lane.engine);
         Plan planned = plan_quickly(lane, sas[i], packets[i]) ? Plan::planned : plan(lane, sas[i], packets[i], fates[i]);
         if (planned == Plan::full) {

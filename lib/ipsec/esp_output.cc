@@ -169,6 +169,7 @@ uint16_t packet_id(Sa& sa, const IpView& ip) noexcept {
     Sa& sa = *work.sa;
     work.lead = o.lead();
     work.text = o.text;
+    work.icv = static_cast<uint8_t>(o.icv);
     work.udp = sa.terms.udp;
     write_headers(work, o, front);
     // Field by field: a Job that is made elsewhere and copied here is read before it has been written.
@@ -322,7 +323,7 @@ Plan plan(EspLane& lane, Sa& sa, Mbuf* source, EspFate& fate) noexcept {
     EspLane::Batch& batch = lane.batch();
     EspWork& work = batch.work[batch.n];
     Job& job = batch.jobs[batch.n++];
-    const uint64_t front = uint64_t{sa.terms.spi} << 32 | static_cast<uint32_t>(seq);
+    const uint64_t front = uint64_t{q.spi} << 32 | static_cast<uint32_t>(seq);
     store64(to + kIpv4Header, front);
     store64(to + kIpv4Header + 8, seq);
     store64(job.head.spi, front);
@@ -333,13 +334,14 @@ Plan plan(EspLane& lane, Sa& sa, Mbuf* source, EspFate& fate) noexcept {
     job.whole = nullptr;  // not for an AEAD
     job.len = text;
     job.encrypt = true;
-    job.extended = sa.terms.esn;
+    job.extended = q.esn;
     esp::move_front(m, -static_cast<int32_t>(kLead), kLead + text + kIcv);
     work.begin(sa);
     work.out = m;
     work.in_place = true;
     work.lead = kLead;
     work.text = text;
+    work.icv = kIcv;
     work.udp = false;
     sa.counters.packets.add(1);
     sa.counters.bytes.add(text);
@@ -369,7 +371,7 @@ bool finish(EspLane& lane, EspWork& work, const Job& job, Mbuf** packets, EspFat
         (void)refuse(lane, *work.sa, fates[work.index], Xfrm::out_error, EIO);
         return false;
     }
-    const uint32_t icv = work.sa->terms.algorithm.icv();
+    const uint32_t icv = work.icv;
     if (work.out->next() == nullptr) {
         std::byte* to = work.out->data() + work.lead + work.text;
         icv == 16 ? std::memcpy(to, job.icv, 16) : std::memcpy(to, job.icv, icv);
@@ -419,6 +421,7 @@ uint16_t esp_output(EspLane& lane, Sa* const* sas, Mbuf** packets, EspFate* fate
     const auto flush = [&] { good = static_cast<uint16_t>(good + run_and_finish(lane, packets, fates)); };
     for (uint16_t i = 0; i < n; ++i) {
         fates[i] = {};
+        esp::fetch_early(sas, packets, i, n);
         UM_ASSERT(sas[i]->engine == &lane.engine);
         Plan planned = plan_quickly(lane, *sas[i], packets[i]) ? Plan::planned : plan(lane, *sas[i], packets[i], fates[i]);
         if (planned == Plan::full) {

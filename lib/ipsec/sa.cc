@@ -43,7 +43,10 @@ SaQuick quick_of(const SaTerms& t, const Engine& e) {
     const CipherKind& cipher = *t.algorithm.cipher;
     q.usable = in_place_of(t, e) && t.algorithm.aead() && cipher.iv == 8 && cipher.icv == 16 && cipher.block <= 4 &&
                !t.src.v6 && !t.udp && t.soft == Lifetime{} && t.hard == Lifetime{};
+    q.esn = t.esn;
+    q.spi = t.spi;
     const OuterRules& rules = t.outer;
+    q.decap_dscp = rules.decap_dscp;
     q.df_and = rules.df == DfRule::copy;
     q.df_or = rules.df == DfRule::set;
     q.tos_and = static_cast<uint8_t>((rules.copy_dscp ? 0xfc : 0) | (rules.ecn ? 3 : 0));
@@ -58,8 +61,8 @@ SaQuick quick_of(const SaTerms& t, const Engine& e) {
 }  // namespace
 
 Sa::Sa(const SaTerms& t, const Engine& e, Secret key, uint64_t now_s)
-    : terms(t), engine(&e), in_place(in_place_of(t, e)), quick(quick_of(t, e)), window(t.window), sequence(t.esn, t.seq_floor),
-      key_(std::move(key)), born_s_(now_s), limited_(t.soft != Lifetime{} || t.hard != Lifetime{}) {}
+    : quick(quick_of(t, e)), engine(&e), sequence(t.esn, t.seq_floor), window(t.window), in_place(in_place_of(t, e)),
+      limited_(t.soft != Lifetime{} || t.hard != Lifetime{}), key_(std::move(key)), terms(t), born_s_(now_s) {}
 
 Result<std::unique_ptr<Sa>> Sa::make(const SaTerms& terms, std::span<const std::byte> key, const Engine& engine,
                                      uint64_t now_s) {

@@ -64,14 +64,17 @@ struct SaCounters {
 // without UDP or limits (esp_output.cc, esp_input.cc: plan_quickly).
 struct SaQuick {
     bool usable = false;
+    bool esn = false;
     bool df_and = false, df_or = false;  // outer DF = inner DF & df_and | df_or
     uint8_t tos_and = 0, tos_or = 0;
+    bool decap_dscp = false;
+    uint32_t spi = 0;
     uint64_t second = 0;        // the outer header's second eight bytes, without the checksum
     uint32_t destination = 0;   // its last four
     uint64_t sum = 0;           // of what is the same in all outer headers
 };
 
-class Sa {
+class alignas(64) Sa {
   public:
     // make - with a key of algorithm.key_bytes(), which the caller wipes. `now_s`: the clock that esp.h is
     // given, now. Error: terms that make no sense, a key of the wrong length, an engine that cannot.
@@ -83,17 +86,27 @@ class Sa {
     Sa(const Sa&) = delete;
     Sa& operator=(const Sa&) = delete;
 
-    const SaTerms terms;         // [I]
-    const Engine* const engine;  // [I]
-    const bool in_place;         // [I] what is private may be encrypted and decrypted where it lies
+    // What every packet asks comes first, and together: with many SAs it is in no cache.
     const SaQuick quick;         // [I]
-    [[nodiscard]] const std::byte* key() const noexcept { return key_.data(); }
-    [[nodiscard]] uint64_t born_s() const noexcept { return born_s_; }
-
-    SaCounters counters;         // [l]
-    ReplayWindow window;         // [l] inbound
+    const Engine* const engine;  // [I]
     SendSequence sequence;       // [l] outbound
+    ReplayWindow window;         // [l] inbound
+    const bool in_place;         // [I] what is private may be encrypted and decrypted where it lies
+  private:
+    const bool limited_;         // [I] it has a limit
+    Secret key_;                 // [I]
+  public:
     uint16_t next_id = 1;        // [l] of outer IPv4 packets that may be fragmented (RFC 6864)
+    [[nodiscard]] const std::byte* key() const noexcept { return key_.data(); }
+    SaCounters counters;         // [l]
+    const SaTerms terms;         // [I]
+
+    // fetch_early - what a packet of this SA will ask for.
+    [[gnu::always_inline]] void fetch_early() const noexcept {
+        __builtin_prefetch(this);
+        __builtin_prefetch(reinterpret_cast<const std::byte*>(this) + 64);
+        __builtin_prefetch(reinterpret_cast<const std::byte*>(this) + 128);
+    }
 
     // expired - does one more packet of `bytes` go past a hard limit? Notes a soft limit that is reached.
     [[nodiscard]] bool expired(uint64_t bytes, uint64_t now_s) noexcept { return limited_ && expired_slowly(bytes, now_s); }
@@ -103,9 +116,7 @@ class Sa {
     [[nodiscard]] bool expired_slowly(uint64_t bytes, uint64_t now_s) noexcept;
     [[nodiscard]] bool past(const Lifetime& limit, uint64_t bytes, uint64_t now_s) const noexcept;
 
-    Secret key_;       // [I]
     uint64_t born_s_;  // [I]
-    bool limited_;     // [I] it has a limit
 };
 
 }  // namespace umbuf

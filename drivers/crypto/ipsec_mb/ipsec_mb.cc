@@ -103,11 +103,22 @@ void close_lane(EngineLane* opaque) noexcept {
     delete lane;
 }
 
+// fetch_early - the first lines of what the next job reads: they arrive while this one is done. The processor
+// fetches the rest by itself.
+constexpr uint32_t kEarly = 512;  // bytes; found by trying (umbench esp)
+[[gnu::always_inline]] inline void fetch_early(const Job& job) noexcept {
+    const Piece& first = job.source.back().len > job.source[0].len ? job.source.back() : job.source[0];
+    const uint32_t most = first.len < kEarly ? first.len : kEarly;
+    for (uint32_t at = 0; at < most; at += 64) __builtin_prefetch(first.at + at);
+    __builtin_prefetch(job.key);
+}
+
 void run(EngineLane& opaque, Job* jobs, uint16_t n) noexcept {
     Lane& lane = Lane::of(opaque);
     Job* etm[kMost];
     uint32_t n_etm = 0;
     for (uint16_t i = 0; i < n; ++i) {
+        if (i + 1 < n) fetch_early(jobs[i + 1]);
         switch (Key::of(jobs[i])->cipher) {
         case Cipher::aes_gcm: run_gcm(lane, jobs[i]); break;
         case Cipher::aes_gmac: run_gmac(lane, jobs[i]); break;
