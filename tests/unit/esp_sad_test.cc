@@ -90,6 +90,29 @@ TEST_F(EspSad, AReplacementTakesTheKeyInOneStep) {
     EXPECT_FALSE(sad_->replace_in(was, new_sa(0x1000, {}, address(false, 2))).ok());
 }
 
+// D1: the second change would be made to the side that the reader may be looking at.
+TEST_F(EspSad, AChangeWaitsForTheReadersOfTheSideThatItIsMadeTo) {
+    readers_.enter(0);
+    std::atomic<int> made{0};
+    std::jthread control([&] {
+        for (uint32_t i = 0; i < 2; ++i) {
+            ASSERT_TRUE(sad_->add_in(new_sa(0x1000 + i, {}, address(false, 2))).ok());
+            made.fetch_add(1);
+        }
+    });
+    while (made.load() == 0) sched_yield();
+    for (int i = 0; i < 2000; ++i) {
+        sched_yield();
+        ASSERT_EQ(found(0x1001), nullptr);
+    }
+    EXPECT_EQ(made.load(), 1);
+    EXPECT_NE(found(0x1000), nullptr) << "the first is there at once";
+    readers_.quiescent(0);
+    control.join();
+    EXPECT_NE(found(0x1001), nullptr);
+    readers_.leave(0);
+}
+
 // What the memory of keys was when it was given back.
 std::vector<std::pair<size_t, bool>> wiped;  // bytes, all zero
 void note_wiped(const std::byte* at, size_t bytes) noexcept {
