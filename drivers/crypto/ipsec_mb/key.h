@@ -36,8 +36,10 @@ inline constexpr uint32_t kScratch = 1u << 18;  // bytes: three of the largest p
 // Lane - one lcore's manager, and what it works in.
 struct Lane {
     IMB_MGR* mgr;
+    aes_gcm_enc_dec_t gcm[2][3];  // AES-GCM in one call, by direction (1: encryption) and length of key
     IMB_JOB jobs[kMost];
     uint8_t scratch[kScratch];
+    [[nodiscard]] aes_gcm_enc_dec_t gcm_of(const Key& key, bool encrypt) const noexcept { return gcm[encrypt][key.bytes / 8 - 2]; }
     [[nodiscard]] static Lane& of(EngineLane& lane) noexcept { return reinterpret_cast<Lane&>(lane); }
 };
 
