@@ -164,7 +164,7 @@ TEST_P(EspLink, NothingIsDeliveredDamagedOrTwiceAndEveryLossHasAName) {
     std::mt19937_64 random(seed());
     kinds_ = kinds_of_packets(random);
     const std::vector<std::string> names = algorithms_of(engine());
-    const uint64_t each = std::max<uint64_t>(packets_wanted() / names.size(), 1000);
+    const uint64_t each = std::max<uint64_t>((packets_wanted() + names.size() - 1) / names.size(), 1000);
     Books all;
     FaultCounts faults{};
     for (const std::string& name : names) {
