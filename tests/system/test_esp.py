@@ -3,7 +3,7 @@
 #
 # What Scapy 2.5 cannot do, AES-GMAC, and extended sequence numbers with an HMAC (its sign() is not told of
 # them), is done by esp_by_hand.py. Each algorithm is tried in one shape, and each shape with some algorithms;
-# UM_ESP_SHAPES=all tries all of them with every payload there is, in some minutes.
+# UM_ESP_SHAPES=all tries all of them, every payload from 0 to 1500 with each algorithm, in some minutes.
 import json
 import os
 import signal
@@ -57,6 +57,11 @@ FILE_TO_ESP = lab.BUILD / "tests" / "system" / "file_to_esp"
 class Esp(case.SystemTest):
     engine = ()
 
+    def setUp(self):
+        super().setUp()
+        if ALL:
+            signal.alarm(3600)
+
     def sa(self, algorithm, mode="tunnel", v6=False, esn=False, nat=False):
         """One SA, as umfwd's words and as Scapy's object; `algorithm` is a name alone: as one by hand."""
         by_hand = isinstance(algorithm, str)
@@ -99,7 +104,7 @@ class Esp(case.SystemTest):
         return [net.copy() / UDP(sport=1000, dport=2000) / Raw(self.random.randbytes(n)) for n in [*SIZES, *sizes]]
 
     def both_ways(self, algorithm, inner_v6=False, sizes=(), **terms):
-        packets = [type(p)(bytes(p)) for p in self.packets(inner_v6, range(1501) if ALL else sizes)]
+        packets = [type(p)(bytes(p)) for p in self.packets(inner_v6, sizes)]
         ether = Ether(dst=frames.DST, src=frames.SRC)
         words, theirs = self.sa(algorithm, **terms)
         sealed = self.through("esp-enc", words, [bytes(ether / p) for p in packets], ["--esp-seq-floor=0"])
@@ -127,10 +132,12 @@ class Esp(case.SystemTest):
         """Together they carry every payload from 0 to 1500."""
         every = list(algorithms())
         for turn, algorithm in enumerate(every):
-            for shape in SHAPES if ALL else [SHAPES[turn % len(SHAPES)]]:
-                for esn in (False, True) if ALL and algorithm[0] in AEADS else [algorithm[0] in list(AEADS)[1:]]:
-                    with self.subTest(f"{algorithm[0]} {shape} {'ESN' if esn else ''}"):
-                        self.both_ways(algorithm, esn=esn, sizes=range(turn, 1501, len(every)), **shape)
+            tried = list(enumerate(SHAPES)) if ALL else [(turn, SHAPES[turn % len(SHAPES)])]
+            for i, shape in tried:
+                # Extended numbers are beyond Scapy with an HMAC.
+                esn = algorithm[0] in AEADS and (i % 2 == 1 if ALL else turn > 0)
+                with self.subTest(f"{algorithm[0]} {shape} {'ESN' if esn else ''}"):
+                    self.both_ways(algorithm, esn=esn, sizes=range(i, 1501, len(SHAPES) if ALL else len(every)), **shape)
 
     def test_esp_agrees_with_the_rfcs_where_scapy_has_no_word(self):
         shapes = [shape for shape in SHAPES if "nat" not in shape]
@@ -230,3 +237,30 @@ class Esp(case.SystemTest):
         for name, checksums in (("aes-gcm-128", "device"), ("chacha20-poly1305", "us")):
             with self.subTest(f"{name}, checksums by {checksums}"):
                 self.file_through((name, *AEADS[name]), checksums)
+
+    def test_esp_dec_behind_a_bad_link_delivers_what_was_sent_once_or_counts_why_not(self):
+        packets = [bytes(IP(src="10.1.0.1", dst="10.2.0.2") / UDP(sport=1, dport=2) / Raw(n.to_bytes(4, "big") + self.random.randbytes(n % 700)))
+                   for n in range(4000)]
+        ether = bytes(Ether(dst=frames.DST, src=frames.SRC, type=0x0800))
+        words, _ = self.sa(("aes-gcm-128", *AEADS["aes-gcm-128"]), nat=True)
+        sealed = self.through("esp-enc", words, [ether + p for p in packets], ["--esp-seq-floor=0"])
+        self.assertEqual(len(sealed), len(packets))
+        faults = f"seed={self.random.randrange(1 << 32)},drop=9000,duplicate=11000,reorder=20000,corrupt=13000,no_mbuf=4000"
+        source, sink = self.logs / "in.pcap", self.logs / "out.pcap"
+        lab.write_pcap(source, sealed)
+        forwarder = self.prompt(self.umfwd(
+            "umfwd", [f"net_pcap0,rx_pcap={source},tx_pcap={sink}"],
+            ["-i", "--forward-mode=esp-dec", f"--esp-sa={words}", f"--faults={faults}", "--port-topology=loop", "--no-flush-rx",
+             "--auto-start", "--total-num-mbufs=8192"]))
+        lab.until(lambda: lab.port_stats(forwarder)["RX-packets"] >= len(sealed), "the frames", watch=[forwarder])
+        report = self.quit(forwarder)  # conserved, and the pools balanced
+        delivered = [f[14:] for f in lab.read_pcap(sink)]
+        self.assertEqual(len(set(delivered)), len(delivered), "one came twice")
+        self.assertEqual(set(delivered) - set(packets), set(), "one came that nobody sent")
+        met = {name: count for name, count in report["drops"].items() if count}
+        fault = report["ports"][0]["faults"]
+        self.assertEqual(met.pop("fault-drop"), fault["drop"])
+        self.assertEqual(set(met) - {"esp-refused", "no-mbuf", "not-handled"}, set())
+        self.assertGreater(met["esp-refused"], 30)
+        self.assertGreater(len(delivered), 3700)
+        self.assertEqual(len(delivered) + sum(met.values()), len(sealed) - fault["drop"] + fault["duplicate"])
