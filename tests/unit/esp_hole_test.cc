@@ -260,7 +260,7 @@ class Mixture {
             if (Mbuf* copy = m_dup(c.m, M_NOWAIT); copy != nullptr) chains_.push_back({copy, c.bytes});
             break;
         case 6:  // merge: null leaves the chain as it was
-            if (Mbuf* m = below(2) == 0 ? m_defrag(c.m, M_NOWAIT) : m_collapse(c.m, M_NOWAIT, 2 + static_cast<int>(below(4))); m != nullptr) c.m = m;
+            if (Mbuf* m = below(2) == 0 ? m_defrag(c.m, M_NOWAIT) : m_collapse(c.m, M_NOWAIT, 2 + below(4)); m != nullptr) c.m = m;
             break;
         case 7:
             if (Mbuf* m = m_unshare(c.m, M_NOWAIT); m != nullptr)
