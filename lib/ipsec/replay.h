@@ -20,6 +20,7 @@
 // Thread: one at a time per SA; windows and sequences have no locks, and say where another may look.
 #pragma once
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
