@@ -142,8 +142,8 @@ Reason virtio_user(Text args) {
                    ? Reason{}
                    : fmt::format("cannot make the socket {}: {}", path, std::strerror(errno));
     }
-    struct stat st {};
-    if (stat(path.c_str(), &st) != 0) {
+    struct ::stat st {};
+    if (::stat(path.c_str(), &st) != 0) {
         if (path.starts_with("/dev/"))
             return fmt::format(
                 "there is no {}: load the kernel's module for it (modprobe vhost_net)", path);

@@ -39,8 +39,8 @@ namespace {
 // A character device is the kernel's vhost-net or a vDPA device; a socket, or none yet (server=1), is
 // another process. As the driver tells them apart (DPDK 22.11, virtio_user_backend_type).
 bool is_vhost_user(const std::string& path) {
-    struct stat file {};
-    return stat(path.c_str(), &file) != 0 || !S_ISCHR(file.st_mode);
+    struct ::stat file {};
+    return ::stat(path.c_str(), &file) != 0 || !S_ISCHR(file.st_mode);
 }
 
 // In a strict arena no window outlives its use, and a driver's use has no end that we see.

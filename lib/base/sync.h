@@ -36,6 +36,12 @@ template <class T>
     return std::atomic_ref<T>(const_cast<T&>(field)).load(order);
 }
 
+// store_to - the same, to store.
+template <class T>
+inline void store_to(T& field, T value, std::memory_order order) noexcept {
+    std::atomic_ref<T>(field).store(value, order);
+}
+
 // fence_acquire - what an earlier relaxed load saw is ordered before all that follows. Only where the
 // load is somebody else's code. ThreadSanitizer does not know fences; it sees none.
 inline void fence_acquire() noexcept {
@@ -53,6 +59,11 @@ class Counter {
     }
     // add_shared - for the rare counter that several threads write. Costs a locked instruction.
     void add_shared(uint64_t n) noexcept { value_.fetch_add(n, std::memory_order_relaxed); }
+    // raise_shared - to n, if it is less. For a peak that several threads raise.
+    void raise_shared(uint64_t n) noexcept {
+        uint64_t was = value_.load(std::memory_order_relaxed);
+        while (was < n && !value_.compare_exchange_weak(was, n, std::memory_order_relaxed)) {}
+    }
     void set(uint64_t n) noexcept { value_.store(n, std::memory_order_relaxed); }
     [[nodiscard]] uint64_t read() const noexcept { return value_.load(std::memory_order_relaxed); }
 

@@ -42,11 +42,15 @@ const std::array kSchemes{
     row<ref::WeightedNoMerge<>>(),
 };
 
-struct Counters {
-    sync::Counter refused, held_storages;
-    sync::atomic<uint32_t> held_most{0};
+struct Counters {  // add_shared
+    sync::Counter refused, held_storages, held_most;
 };
-Counters counters;
+constexpr stat::Field kFields[] = {
+    {"ref_refused", "shares", stat::Kind::counter, 1, "that the scheme refused"},
+    {"ref_held_back", "storages", stat::Kind::counter, 1, "releases of so many were held back and then given"},
+    {"ref_held_back_peak", "storages", stat::Kind::peak, 1, "the most that one thread held back at a flush"},
+};
+stat::Global<Counters> counters(kFields);
 
 using Sums = std::unordered_map<const void*, ref::Account>;
 
@@ -82,14 +86,13 @@ void add_held_back(Sums& sums) {
 uintptr_t ext::HeaderLinks::base_ = 0;
 
 void ext::note_refused(int error) noexcept {
-    counters.refused.add_shared(1);
+    counters->refused.add_shared(1);
     rte_errno = error;
 }
 
 void ext::note_given(uint32_t storages) noexcept {
-    counters.held_storages.add_shared(storages);
-    if (storages > counters.held_most.load(sync::relaxed))
-        counters.held_most.store(storages, sync::relaxed);  // of two at once one may win: a display
+    counters->held_storages.add_shared(storages);
+    counters->held_most.raise_shared(storages);
 }
 
 const std::vector<const char*>& refs_names() {
@@ -113,8 +116,8 @@ MergedReleases::MergedReleases() noexcept { refs_in_use().merge(true); }
 MergedReleases::~MergedReleases() { refs_in_use().merge(false); }
 
 RefCounters refs_counters() noexcept {
-    return {ref::stuck.read(), counters.refused.read(), counters.held_storages.read(),
-            counters.held_most.load(sync::relaxed)};
+    return {ref::stuck.read(), counters->refused.read(), counters->held_storages.read(),
+            static_cast<uint32_t>(counters->held_most.read())};
 }
 
 std::vector<std::string> refs_audit() {

@@ -9,16 +9,35 @@
 
 #include "lib/mbuf/refs.h"
 #include "lib/mbuf/zone_get.h"
+#include "lib/stat/segment.h"
 
 namespace umbuf {
 namespace {
 
-struct Counters {
+using stat::Kind;
+
+struct Counters {  // add_shared
     sync::Counter not_ready, failed, impossible;
     sync::Counter bytes[static_cast<size_t>(CopiedFor::count)];
     sync::Counter times[static_cast<size_t>(CopiedFor::count)];
 };
-Counters g;
+constexpr char kRefused[] = "to touch bytes", kBytes[] = "that the CPU read out of pages", kTimes[] = "of bytes of pages, in pieces";
+constexpr stat::Field kFields[] = {
+    {"refused", "requests", Kind::counter, 1, kRefused, "reason=not-ready"},
+    {"refused", "requests", Kind::counter, 1, kRefused, "reason=failed"},
+    {"refused", "requests", Kind::counter, 1, kRefused, "reason=impossible"},
+    {"copied_bytes", "bytes", Kind::counter, 1, kBytes, "reason=verb"},
+    {"copied_bytes", "bytes", Kind::counter, 1, kBytes, "reason=ext-pgs-off"},
+    {"copied_bytes", "bytes", Kind::counter, 1, kBytes, "reason=nic"},
+    {"copied_bytes", "bytes", Kind::counter, 1, kBytes, "reason=capture"},
+    {"copied_bytes", "bytes", Kind::counter, 1, kBytes, "reason=read"},
+    {"copied_times", "copies", Kind::counter, 1, kTimes, "reason=verb"},
+    {"copied_times", "copies", Kind::counter, 1, kTimes, "reason=ext-pgs-off"},
+    {"copied_times", "copies", Kind::counter, 1, kTimes, "reason=nic"},
+    {"copied_times", "copies", Kind::counter, 1, kTimes, "reason=capture"},
+    {"copied_times", "copies", Kind::counter, 1, kTimes, "reason=read"},
+};
+stat::Global<Counters> g(kFields);
 
 bool is_page(const Mbuf* m) noexcept { return m->private_valid() && m->ext_type == ExtType::page; }
 
@@ -32,8 +51,8 @@ const char* name_of(CopiedFor why) noexcept {
 
 void ReadWindow::open(CopiedFor why) noexcept {
     bytes_ = page_ops->open(bytes_, len_);
-    g.bytes[static_cast<size_t>(why)].add_shared(len_);
-    g.times[static_cast<size_t>(why)].add_shared(1);
+    g->bytes[static_cast<size_t>(why)].add_shared(len_);
+    g->times[static_cast<size_t>(why)].add_shared(1);
 }
 
 bool m_changeable(const Mbuf* m) noexcept {
@@ -47,20 +66,20 @@ bool m_changeable(const Mbuf* m) noexcept {
 
 int refused(int error) noexcept {
     switch (error) {
-    case EBUSY: g.not_ready.add_shared(1); break;
-    case EIO: g.failed.add_shared(1); break;
+    case EBUSY: g->not_ready.add_shared(1); break;
+    case EIO: g->failed.add_shared(1); break;
     case EROFS: zone::note_refused_write(); break;
-    default: g.impossible.add_shared(1); break;
+    default: g->impossible.add_shared(1); break;
     }
     rte_errno = error;
     return error;
 }
 
 WindowCounters window_counters() noexcept {
-    WindowCounters c{g.not_ready.read(), g.failed.read(), g.impossible.read(), {}, {}};
+    WindowCounters c{g->not_ready.read(), g->failed.read(), g->impossible.read(), {}, {}};
     for (size_t i = 0; i < static_cast<size_t>(CopiedFor::count); ++i) {
-        c.copied_bytes[i] = g.bytes[i].read();
-        c.copied_times[i] = g.times[i].read();
+        c.copied_bytes[i] = g->bytes[i].read();
+        c.copied_times[i] = g->times[i].read();
     }
     return c;
 }

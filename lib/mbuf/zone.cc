@@ -37,10 +37,22 @@ struct Registry {
     rte_mempool* cluster_pools[256] = {};
     static_assert(RTE_MAX_NUMA_NODES * kClusterZones <= 256, "Mbuf::ext_zone has 8 bits");
     sync::atomic<Mbuf*> aside{nullptr};  // a stack: pushed one by one, taken whole
-    sync::Counter foreign_clones, set_aside_now, refused_writes, lost_tags;
     sync::atomic<uint32_t> fault_more{0};
 };
 Registry g;
+
+struct Traps {  // add_shared
+    sync::Counter foreign_clones, set_aside_now, refused_writes, lost_tags;
+    sync::Counter stuck;  // sampled
+};
+constexpr stat::Field kTraps[] = {
+    {"foreign_clones", "headers", stat::Kind::counter, 1, "set aside, because a clone that DPDK made used their record"},
+    {"foreign_set_aside", "headers", stat::Kind::gauge, 1, "of those, how many wait"},
+    {"refused", "requests", stat::Kind::counter, 1, "to touch bytes: shared or read-only", "reason=read-only"},
+    {"lost_tags", "tags", stat::Kind::counter, 1, "that a packet still had when a driver freed it"},
+    {"ref_stuck", "storages", stat::Kind::counter, 1, "leaked on purpose, because the count saturated"},
+};
+stat::Global<Traps> traps(kTraps);
 
 // Was the handler of drivers/mempool/checked asked for (EAL's --mbuf-pool-ops-name)? DPDK gives it
 // the mbuf pools; the raw ones are ours to give. It sees what reaches it, so there are no caches.
@@ -67,6 +79,24 @@ uint32_t fitting_cache(uint32_t cache, uint32_t n) {
     return std::min({cache, n * 2 / 3, uint32_t{RTE_MEMPOOL_CACHE_MAX_SIZE}});
 }
 
+const char* name_of(ZoneKind kind) noexcept {
+    switch (kind) {
+    case ZoneKind::mbuf: return "mbuf";
+    case ZoneKind::cluster: return "cluster";
+    case ZoneKind::control: return "control";
+    case ZoneKind::proxy: return "proxy";
+    case ZoneKind::packet: return "packet";
+    case ZoneKind::tag: return "tag";
+    case ZoneKind::page: return "page";
+    }
+    return "?";
+}
+
+std::string labels_of(const Zone& zone) {
+    return "zone=" + zone.name + ",kind=" + name_of(zone.kind) + ",size=" + std::to_string(zone.size) +
+           ",node=" + std::to_string(zone.socket);
+}
+
 Zone* keep(ZoneKind kind, uint8_t cluster, int socket, uint32_t size, const std::string& name,
            rte_mempool* pool) {
     auto zone = std::make_unique<Zone>();
@@ -76,6 +106,10 @@ Zone* keep(ZoneKind kind, uint8_t cluster, int socket, uint32_t size, const std:
     zone->size = size;
     zone->name = name;
     zone->pool = pool;
+    zone->stats = stat::Box<ZoneStats>(zone_fields(), labels_of(*zone));
+    zone->stats->limit.set(pool->size);
+    zone->stats->element.set(uint64_t{pool->header_size} + pool->elt_size + pool->trailer_size);
+    zone::watch(*zone);
     g.list.push_back(zone.get());
     g.owned.push_back(std::move(zone));
     return g.list.back();
@@ -339,12 +373,42 @@ Result<Zone*> page_zone(const std::string& name, uint32_t n, uint32_t element, u
 void zone_close(Zone* zone) {
     UM_ASSERT_MSG(zone->in_use() == 0, "zone %s is freed, but %u elements are in use", zone->name.c_str(),
                   zone->in_use());
+    zone::unwatch(*zone);
     rte_mempool_free(zone->pool);
     std::erase(g.list, zone);
     std::erase_if(g.owned, [zone](const auto& each) { return each.get() == zone; });
 }
 
 const std::vector<Zone*>& zones() noexcept { return g.list; }
+
+ZoneLevel zone_level(const Zone& zone) noexcept {
+    uint32_t caches = 0;
+    if (zone.pool->cache_size > 0)
+        for (unsigned lcore = 0; lcore < RTE_MAX_LCORE; ++lcore) caches += zone.pool->local_cache[lcore].len;
+    caches = std::min(caches, zone.pool->size);
+    const uint32_t pool = std::min(rte_mempool_get_ops(zone.pool->ops_index)->get_count(zone.pool), zone.pool->size - caches);
+    return {zone.pool->size - caches - pool, pool, caches};
+}
+
+void zones_sample() noexcept {
+    for (const Zone* zone : g.list) {
+        const ZoneLevel level = zone_level(*zone);
+        ZoneStats& s = *zone->stats;
+        s.in_use.set(level.in_use);
+        s.cached.set(level.pool + level.caches);
+        s.lcore_cached.set(level.caches);
+        s.total.set(zone->pool->size);
+        if (level.in_use > s.peak.read()) s.peak.set(level.in_use);
+    }
+    traps->stuck.set(refs_counters().stuck);
+}
+
+bool alloc_bulk(Zone& zone, rte_mbuf** packets, unsigned n) noexcept {
+    const zone::Asking verb;
+    if (rte_pktmbuf_alloc_bulk(zone.pool, packets, n) == 0) return true;
+    zone.note_denied(zone.stats->denied_verb);
+    return false;
+}
 
 std::vector<Unbalanced> zones_unbalanced(const std::vector<uint32_t>& expected) {
     reclaim_set_aside();
@@ -367,7 +431,10 @@ std::vector<Unbalanced> mbfini() {
         if (const uint32_t records = living_records(*zone); records > 0)
             held.push_back({zone->name + " (records that DPDK clones use)", records, 0});
     if (!held.empty()) return held;  // somebody points into them, and they into each other
-    for (Zone* zone : g.list) rte_mempool_free(zone->pool);
+    for (Zone* zone : g.list) {
+        zone::unwatch(*zone);
+        rte_mempool_free(zone->pool);
+    }
     g.list.clear();
     g.owned.clear();
     for (zone::Node& node : g.nodes) node = {};
@@ -375,8 +442,8 @@ std::vector<Unbalanced> mbfini() {
 }
 
 MbufTraps mbuf_traps() noexcept {
-    return {g.foreign_clones.read(), g.set_aside_now.read(), g.refused_writes.read(),
-            g.lost_tags.read()};
+    return {traps->foreign_clones.read(), traps->set_aside_now.read(), traps->refused_writes.read(),
+            traps->lost_tags.read()};
 }
 
 uint32_t reclaim_set_aside() noexcept {
@@ -392,7 +459,7 @@ uint32_t reclaim_set_aside() noexcept {
         }
         m = next;
     }
-    if (home > 0) g.set_aside_now.add_shared(uint64_t{0} - home);
+    if (home > 0) traps->set_aside_now.add_shared(uint64_t{0} - home);
     return home;
 }
 
@@ -434,7 +501,10 @@ void* get(Zone& zone) noexcept {
     if (void* element = pool_get(zone.pool); __builtin_expect(element != nullptr, 1)) return element;
     if (refs_holding) {  // many lcores may have emptied it: what we have is better than nothing
         refs_flush();
-        if (void* element = pool_get(zone.pool); element != nullptr) return element;
+        if (void* element = pool_get(zone.pool); element != nullptr) {
+            zone.stats->delayed.add_shared(1);
+            return element;
+        }
     }
     note_denied(zone);
     return nullptr;
@@ -442,10 +512,18 @@ void* get(Zone& zone) noexcept {
 
 Mbuf* get_header_slowly() noexcept {
     Zone& zone = *here().mbufs;
-    void* element = nullptr;
-    while (rte_mempool_get(zone.pool, &element) == 0 ||
-           (reclaim_set_aside() > 0 && rte_mempool_get(zone.pool, &element) == 0)) {
-        if (Mbuf* m = static_cast<Mbuf*>(element); parked(m)) return m;
+    bool waited = false;
+    for (;;) {
+        void* element = pool_get(zone.pool);
+        if (element == nullptr && reclaim_set_aside() > 0) {
+            waited = true;
+            element = pool_get(zone.pool);
+        }
+        if (element == nullptr) break;
+        if (Mbuf* m = static_cast<Mbuf*>(element); parked(m)) {
+            if (waited) zone.stats->delayed.add_shared(1);
+            return m;
+        }
         set_aside(static_cast<Mbuf*>(element));
     }
     note_denied(zone);
@@ -453,13 +531,13 @@ Mbuf* get_header_slowly() noexcept {
 }
 
 void set_aside(Mbuf* m) noexcept {
-    g.foreign_clones.add_shared(1);
-    g.set_aside_now.add_shared(1);
+    traps->foreign_clones.add_shared(1);
+    traps->set_aside_now.add_shared(1);
     push_set_aside(m);
 }
 
 void note_denied(Zone& zone) noexcept {
-    zone.denied.add_shared(1);
+    zone.note_denied(zone.stats->denied_verb);
     rte_errno = ENOBUFS;
 }
 
@@ -478,9 +556,9 @@ bool armed_fault_fires() noexcept {
     return true;
 }
 
-void note_refused_write() noexcept { g.refused_writes.add_shared(1); }
+void note_refused_write() noexcept { traps->refused_writes.add_shared(1); }
 
-void note_lost_tags(uint32_t n) noexcept { g.lost_tags.add_shared(n); }
+void note_lost_tags(uint32_t n) noexcept { traps->lost_tags.add_shared(n); }
 
 }  // namespace zone
 

@@ -23,6 +23,7 @@
 #include "lib/base/result.h"
 #include "lib/mbuf/mbuf.h"
 #include "lib/mbuf/refs.h"
+#include "lib/mbuf/zone_stats.h"
 
 namespace umbuf {
 
@@ -40,7 +41,11 @@ struct Zone {
     uint32_t size;          // [I] data bytes of one element
     std::string name;       // [I]
     rte_mempool* pool;      // [I]
-    sync::Counter denied;   // requests refused because the pool was empty (or a fault was injected)
+    stat::Box<ZoneStats> stats;  // [I]
+
+    // denied - requests refused because the pool was empty (or a fault was injected), whoever asked.
+    [[nodiscard]] uint64_t denied() const noexcept { return stats->denied_verb.read() + stats->denied_driver.read(); }
+    void note_denied(sync::Counter& who) noexcept;  // one of stats'
 
     // in_use - elements that somebody holds. Exact when all is quiet, else a moment's sample.
     [[nodiscard]] uint32_t in_use() const noexcept { return rte_mempool_in_use_count(pool); }
@@ -84,6 +89,18 @@ struct Unbalanced {
     uint32_t in_use;
     uint32_t expected;
 };
+// Level - where a zone's elements are: size = in_use + pool + caches.
+struct ZoneLevel {
+    uint32_t in_use, pool, caches;  // somebody's; free in the common pool; free in caches of lcores
+};
+// zone_level - a moment's sample, in which nothing is negative or more than there is. Any thread.
+[[nodiscard]] ZoneLevel zone_level(const Zone& zone) noexcept;
+// zones_sample - set the numbers of zones and references that nobody counts. Control thread, now and then.
+void zones_sample() noexcept;
+
+// alloc_bulk - n packets of a zone, or none (false, counted as denied to a verb). Any thread.
+[[nodiscard]] bool alloc_bulk(Zone& zone, rte_mbuf** packets, unsigned n) noexcept;
+
 // zones_unbalanced - with everything quiet: which zones differ from `expected` (in-use counts in the
 // order of zones(); missing entries count as 0). Control thread.
 [[nodiscard]] std::vector<Unbalanced> zones_unbalanced(const std::vector<uint32_t>& expected = {});

@@ -23,6 +23,7 @@ inline constinit bool iova_is_va = false;  // [I] from mbinit to mbfini
     rte_mempool_cache* cache = rte_mempool_default_cache(pool, rte_lcore_id());
     if (__builtin_expect(cache != nullptr && cache->len > 0, 1)) return cache->objs[--cache->len];
     void* element = nullptr;
+    const Asking verb;
     return rte_mempool_get(pool, &element) == 0 ? element : nullptr;
 }
 [[gnu::always_inline]] inline void pool_put(rte_mempool* pool, void* element) noexcept {
@@ -51,7 +52,7 @@ inline constinit sync::atomic<int64_t> fault_in{0};  // allocations until it fir
 [[nodiscard]] inline bool fault_fires() noexcept {
     return __builtin_expect(fault_in.load(sync::relaxed) != 0, 0) && armed_fault_fires();
 }
-// note_denied - count it, and say ENOBUFS in rte_errno.
+// note_denied - count it, a verb's, and say ENOBUFS in rte_errno.
 void note_denied(Zone& zone) noexcept;
 
 // get - one element, or null and counted as denied.

@@ -157,7 +157,7 @@ PageCounters page_counters() noexcept {
         if (cls.zone == nullptr) continue;
         c.in_use[i] = cls.zone->in_use();
         c.total[i] = cls.zone->pool->size;
-        c.denied[i] = cls.zone->denied.read();
+        c.denied[i] = cls.zone->denied();
     }
     c.windows_now = static_cast<uint32_t>(arena->windows_now.read());
     c.windows_peak = arena->windows_peak.load(sync::relaxed);

@@ -178,9 +178,9 @@ TEST_F(AllocFailure, AnEmptyZoneDeniesAndCounts) {
     for (Zone* z : zones())
         if (z->kind == ZoneKind::cluster && z->size == 16384) zone = z;
     std::vector<Mbuf*> all;
-    const uint64_t denied = zone->denied.read();
+    const uint64_t denied = zone->denied();
     while (Mbuf* m = m_getjcl(M_NOWAIT, MT_DATA, 0, 16384)) all.push_back(m);
-    EXPECT_EQ(zone->denied.read(), denied + 1);
+    EXPECT_EQ(zone->denied(), denied + 1);
     for (Mbuf* m : all) m_free(m);
     Mbuf* m = m_getjcl(M_NOWAIT, MT_DATA, 0, 16384);
     EXPECT_NE(m, nullptr) << "what was given back can be had again";

@@ -583,7 +583,7 @@ TEST_F(EngineTest, AGeneratorWithoutMbufsIsIdleAndComesBack) {
     std::vector<rte_mbuf*> all;
     while (rte_mbuf* p = rte_pktmbuf_alloc(rx_zone()->pool))
         all.push_back(p);
-    const uint64_t denied = rx_zone()->denied.read();
+    const uint64_t denied = rx_zone()->denied();
     for (size_t left = 0; left < 2; ++left) {  // none at all; then heads, but no second segments
         EXPECT_EQ(engine->burst(stream), 0u);
         for (int i = 0; i < 32; ++i) {
@@ -591,7 +591,7 @@ TEST_F(EngineTest, AGeneratorWithoutMbufsIsIdleAndComesBack) {
             all.pop_back();
         }
     }
-    EXPECT_EQ(rx_zone()->denied.read(), denied + 2);
+    EXPECT_EQ(rx_zone()->denied(), denied + 2);
     EXPECT_EQ(stream.stats.made.read(), 0u);
     rte_pktmbuf_free_bulk(all.data(), static_cast<unsigned>(all.size()));
     EXPECT_EQ(engine->burst(stream), 32u);

@@ -179,10 +179,10 @@ TEST_F(Tags, ThatADriverFreedWithThePacketAreFreedAtReuseAndCounted) {
 
 TEST_F(Tags, OfAnEmptyZoneAreDeniedAndCounted) {
     Zone* zone = zone_of(ZoneKind::tag);
-    const uint64_t denied = zone->denied.read();
+    const uint64_t denied = zone->denied();
     std::vector<MTag*> all;
     while (MTag* t = m_tag_get(1, 8, M_NOWAIT)) all.push_back(t);
-    EXPECT_EQ(zone->denied.read(), denied + 1);
+    EXPECT_EQ(zone->denied(), denied + 1);
     Mbuf* m = inlined(pattern(5));
     Mbuf* to = inlined(pattern(5));
     m_tag_prepend(m, all.back());

@@ -275,10 +275,7 @@ void number_more(const Stream& stream, State& state, uint64_t now) noexcept {
         {uint64_t{stream.burst} - state.n_pending, state.window - under_way, state.most - issued}));
     rte_mbuf** more = state.pending + state.n_pending;
     if (want == 0) return;
-    if (rte_pktmbuf_alloc_bulk(state.frame.zone->pool, more, want) != 0) {
-        state.frame.zone->denied.add_shared(1);
-        return;
-    }
+    if (!alloc_bulk(*state.frame.zone, more, want)) return;
     for (uint16_t i = 0; i < want; ++i)
         write_packet(state, more[i], issued + i, now);
     state.n_pending = static_cast<uint16_t>(state.n_pending + want);

@@ -91,18 +91,14 @@ Result<Template> Template::make(const Stream& stream, const std::vector<uint16_t
 }
 
 uint16_t Template::stamp(rte_mbuf** burst, uint16_t n) const noexcept {
-    if (rte_pktmbuf_alloc_bulk(zone->pool, burst, n) != 0) {
-        zone->denied.add_shared(1);
-        return 0;
-    }
+    if (!alloc_bulk(*zone, burst, n)) return 0;
     const std::byte* from = bytes.data();
     for (uint16_t i = 0; i < n; ++i)
         fill(burst[i], from, segments[0]);
     rte_mbuf* more[kMaxBurst];
     for (size_t s = 1; s < segments.size(); ++s) {
         from += segments[s - 1];
-        if (rte_pktmbuf_alloc_bulk(zone->pool, more, n) != 0) {
-            zone->denied.add_shared(1);
+        if (!alloc_bulk(*zone, more, n)) {
             rte_pktmbuf_free_bulk(burst, n);
             return 0;
         }

@@ -144,7 +144,7 @@ std::vector<ZoneReport> Buffers::report() const {
                         .total = zone.pool->size,
                         .in_use = zone.in_use(),
                         .expected = i < expected_.size() ? expected_[i] : 0,
-                        .denied = zone.denied.read()});
+                        .denied = zone.denied()});
     }
     return list;
 }
