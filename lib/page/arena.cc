@@ -43,7 +43,7 @@ size_t lay_out(Arena& a) {
     size_t off = 0;
     for (size_t c = 0; c < kPageClasses; ++c) {
         const ArenaConfig::Class& want = wanted(a.config, c);
-        a.classes[c] = {nullptr, off, round_up(size_t{want.pages} * want.bytes, kGrain), want.bytes};
+        a.classes[c] = {nullptr, off, round_up(size_t{want.pages} * want.bytes, kGrain), want.bytes, {}};
         off += a.classes[c].bytes;
     }
     return off;
@@ -128,6 +128,7 @@ Status make_pages(Arena& a, size_t cls, int socket) {
                                    socket, a.config.pool_cache);
     if (!zone) return zone.error();
     a.classes[cls].zone = zone.value();
+    a.classes[cls].stats = stat::Box<PageStats>(page_fields(), std::string("class=") + name_of(static_cast<PageClass>(cls)));
     Filling filling{&a, cls, &pages};
     rte_mempool_obj_iter(zone.value()->pool, init_page, &filling);
     return {};
@@ -163,6 +164,7 @@ Status arena_open(const ArenaConfig& config, int socket) {
         close_zones(*a);
         return s;
     }
+    a->windows->limit.set(config.strict ? page::StrictWindows::kSlots : 0);
     page::arena = a.release();
     page_ops = &page::kOps;
     ghost::base = reinterpret_cast<uintptr_t>(page::arena->backing.base());
@@ -286,10 +288,8 @@ bool Arena::has_rw_alias(const void* address) const noexcept {
 }
 
 void Arena::note_open() noexcept {
-    windows_now.add_shared(1);
-    const auto now = static_cast<uint32_t>(windows_now.read());
-    uint32_t peak = windows_peak.load(sync::relaxed);
-    while (now > peak && !windows_peak.compare_exchange_weak(peak, now, sync::relaxed, sync::relaxed)) {}
+    windows->now.add_shared(1);
+    windows->peak.raise_shared(windows->now.read());
 }
 
 }  // namespace page

@@ -8,6 +8,7 @@
 
 #include "lib/page/arena.h"
 #include "lib/page/backing.h"
+#include "lib/page/page_stats.h"
 
 namespace umbuf::page {
 
@@ -41,6 +42,7 @@ struct ClassZone {
     size_t off = 0;      // [I] of the class in the arena
     size_t bytes = 0;    // [I]
     uint32_t page = 0;   // [I] bytes of a page
+    stat::Box<PageStats> stats;  // [I] with a zone
 };
 
 struct Arena {
@@ -51,8 +53,7 @@ struct Arena {
     std::array<ClassZone, kPageClasses> classes;
     std::vector<Page*> by_frame;  // [I] frame number -> its page; null: left out
     uint32_t left_out = 0;
-    sync::Counter windows_now, windows_denied;
-    sync::atomic<uint32_t> windows_peak{0};
+    stat::Box<WindowStats> windows{window_fields(), ""};
 
     [[nodiscard]] size_t offset_of(const void* ghost) const noexcept {
         return static_cast<size_t>(static_cast<const std::byte*>(ghost) - backing.base());
@@ -60,7 +61,7 @@ struct Arena {
     [[nodiscard]] bool has_alias(const void* address) const noexcept;     // the read-only one
     [[nodiscard]] bool has_rw_alias(const void* address) const noexcept;
     void note_open() noexcept;
-    void note_closed() noexcept { windows_now.add_shared(uint64_t{0} - 1); }
+    void note_closed() noexcept { windows->now.add_shared(uint64_t{0} - 1); }
 };
 
 // arena - the open one, or null. Written by the control thread while nobody uses pages.

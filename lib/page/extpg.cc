@@ -11,15 +11,28 @@
 
 #include "lib/mbuf/verbs.h"
 #include "lib/page/arena.h"
+#include "lib/stat/segment.h"
 
 namespace umbuf {
 namespace {
 
-struct Counters {
+using stat::Kind;
+
+struct Counters {  // add_shared
     sync::Counter mapped[static_cast<size_t>(MappedFor::count)];
     sync::Counter copied, compressed;
 };
-Counters g;
+constexpr char kMapped[] = "unmapped mbufs that became windows";
+constexpr stat::Field kFields[] = {
+    {"conversion_mapped", "mbufs", Kind::counter, 1, kMapped, "reason=nic"},
+    {"conversion_mapped", "mbufs", Kind::counter, 1, kMapped, "reason=checksum"},
+    {"conversion_mapped", "mbufs", Kind::counter, 1, kMapped, "reason=crypto"},
+    {"conversion_mapped", "mbufs", Kind::counter, 1, kMapped, "reason=capture"},
+    {"conversion_mapped", "mbufs", Kind::counter, 1, kMapped, "reason=caller"},
+    {"conversion_copied", "mbufs", Kind::counter, 1, "unmapped mbufs that were copied into clusters"},
+    {"conversion_compressed", "mbufs", Kind::counter, 1, "whose few bytes moved into the mbuf"},
+};
+stat::Global<Counters> g(kFields);
 
 // all_readable - can every unmapped mbuf of the chain be read? A refusal if not.
 int all_readable(const Mbuf* m) noexcept {
@@ -72,7 +85,7 @@ void put_in(Mbuf** mp, Mbuf* copies) noexcept {
         (before == nullptr ? *mp = first : (before->set_next(first), first));
         end->set_next(m_free(m));
         before = end;
-        g.copied.add_shared(1);
+        g->copied.add_shared(1);
     }
 }
 
@@ -150,7 +163,7 @@ int mb_unmapped_to_ext(Mbuf** mp, int how, MappedFor why) noexcept {
     for (Mbuf* m = *mp; m != nullptr; m = m->next()) {
         if (!m_unmapped(m)) continue;
         window_on(m);
-        g.mapped[static_cast<size_t>(why)].add_shared(1);
+        g->mapped[static_cast<size_t>(why)].add_shared(1);
     }
     return 0;
 }
@@ -211,7 +224,7 @@ int mb_unmapped_compress(Mbuf* m) noexcept {
     std::memcpy(m->data(), bytes, n);
     m->set_len(n);
     if (zeroize) m->set_flags(M_ZEROIZE);
-    g.compressed.add_shared(1);
+    g->compressed.add_shared(1);
     return 0;
 }
 
@@ -257,9 +270,9 @@ uint32_t m_snap(const Mbuf* m, uint32_t len, void* to, uint32_t* hidden) noexcep
 
 ConversionCounters conversion_counters() noexcept {
     ConversionCounters c{};
-    for (size_t i = 0; i < static_cast<size_t>(MappedFor::count); ++i) c.mapped[i] = g.mapped[i].read();
-    c.copied = g.copied.read();
-    c.compressed = g.compressed.read();
+    for (size_t i = 0; i < static_cast<size_t>(MappedFor::count); ++i) c.mapped[i] = g->mapped[i].read();
+    c.copied = g->copied.read();
+    c.compressed = g->compressed.read();
     return c;
 }
 

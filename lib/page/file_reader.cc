@@ -19,6 +19,17 @@ Fill& fill_of(ReadOp* op) {
     return *reinterpret_cast<Fill*>(reinterpret_cast<std::byte*>(op) - offsetof(Fill, op));
 }
 
+using stat::Kind;
+
+constexpr stat::Field kFields[] = {
+    {"reader_reads", "requests", Kind::counter, 1, "that the kernel was asked for"},
+    {"reader_bytes", "bytes", Kind::counter, 1, "of files that came"},
+    {"reader_short", "requests", Kind::counter, 1, "that brought fewer bytes than asked for"},
+    {"reader_truncated", "pages", Kind::counter, 1, "of files that had become shorter"},
+    {"reader_errors", "pages", Kind::counter, 1, "that could not be read"},
+    {"reader_direct_refused", "requests", Kind::counter, 1, "that the file system did not like (O_DIRECT)"},
+};
+
 // Signals are for the main thread; a thread's own faults are its own.
 void block_signals(sigset_t* before) {
     sigset_t all;
@@ -50,7 +61,8 @@ Result<std::unique_ptr<FileReader>> FileReader::open(uint32_t most, std::unique_
 }
 
 FileReader::FileReader(uint32_t most, std::unique_ptr<ReadBackend> backend)
-    : backend_(std::move(backend)), mask_(std::bit_ceil(most) - 1), ring_(std::make_unique<Fill*[]>(mask_ + 1)) {}
+    : backend_(std::move(backend)), mask_(std::bit_ceil(most) - 1), ring_(std::make_unique<Fill*[]>(mask_ + 1)),
+      stats_(kFields, "") {}
 
 FileReader::~FileReader() {
     if (!thread_.joinable()) return;
@@ -72,7 +84,7 @@ void FileReader::read(Fill& fill) noexcept {
 }
 
 ReaderCounters FileReader::counters() const noexcept {
-    return {reads_.read(), bytes_.read(), short_reads_.read(), truncated_.read(), errors_.read(), direct_refused_.read()};
+    return {stats_->reads.read(), stats_->bytes.read(), stats_->short_reads.read(), stats_->truncated.read(), stats_->errors.read(), stats_->direct_refused.read()};
 }
 
 void FileReader::run() noexcept {
@@ -119,7 +131,7 @@ void FileReader::begin(Fill& fill) noexcept {
                .at = fill.done,
                .bytes = fill.direct ? round_up(left) : left,
                .result = 0};
-    reads_.add(1);
+    stats_->reads.add(1);
     backend_->begin(fill.op);
 }
 
@@ -128,18 +140,18 @@ void FileReader::done(Fill& fill) noexcept {
     if (result == -EINTR) return begin(fill);
     if (result == -EINVAL && fill.direct) {
         fill.file->refuse_direct();
-        direct_refused_.add(1);
+        stats_->direct_refused.add(1);
         return begin(fill);
     }
-    if (result < 0) return finish(fill, &errors_);
-    if (result == 0) return finish(fill, &truncated_);
+    if (result < 0) return finish(fill, &stats_->errors);
+    if (result == 0) return finish(fill, &stats_->truncated);
     // What the file has grown by meanwhile came, too, and is not ours to show.
     const uint32_t left = fill.bytes - fill.done;
     const uint32_t came = static_cast<uint32_t>(result) < left ? static_cast<uint32_t>(result) : left;
-    bytes_.add(came);
+    stats_->bytes.add(came);
     fill.done += came;
     if (fill.done == fill.bytes) return finish(fill, nullptr);
-    short_reads_.add(1);
+    stats_->short_reads.add(1);
     begin(fill);
 }
 

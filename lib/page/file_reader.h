@@ -24,6 +24,7 @@
 #include "lib/page/input_file.h"
 #include "lib/page/page.h"
 #include "lib/page/read_backend.h"
+#include "lib/stat/segment.h"
 
 namespace umbuf {
 
@@ -41,6 +42,9 @@ struct Fill {
     ReadOp op{};          // the backend's
 };
 
+struct ReaderStats {  // one writer, the thread
+    sync::Counter reads, bytes, short_reads, truncated, errors, direct_refused;
+};
 struct ReaderCounters {
     uint64_t reads;         // that the kernel was asked for
     uint64_t bytes;         // that came
@@ -87,7 +91,7 @@ class FileReader {
     sync::atomic<bool> asleep_{false};                  // [a] or about to be: wake it
     sync::atomic<bool> stop_{false};                    // [a]
     uint32_t under_way_ = 0;                            // [r]
-    sync::Counter reads_, bytes_, short_reads_, truncated_, errors_, direct_refused_;  // [r]
+    const stat::Box<ReaderStats> stats_;                // [r]
     std::thread thread_;                                // [I]
 };
 

@@ -21,6 +21,14 @@ const char* name_of(PageClass cls) noexcept {
     return kNames[static_cast<size_t>(cls)];
 }
 
+namespace {
+
+constexpr uint64_t kOneLess = ~uint64_t{0};
+
+PageStats& stats_of(const Page* page) noexcept { return *arena->classes[static_cast<size_t>(page->cls)].stats; }
+
+}  // namespace
+
 Page* page_take(PageClass cls, const char* owner) noexcept {
     Zone* zone = arena == nullptr ? nullptr : arena->classes[static_cast<size_t>(cls)].zone;
     if (zone == nullptr) {
@@ -30,12 +38,16 @@ Page* page_take(PageClass cls, const char* owner) noexcept {
     Page* page = static_cast<Page*>(zone::get(*zone));
     if (page == nullptr) return nullptr;
     page->owner = owner;
+    if (cls == PageClass::cache) stats_of(page).filling.add_shared(1);
     // Whoever learns of the page later learns it from us: nobody to pair with.
     page->state.store(cls == PageClass::cache ? PageState::filling : PageState::ready, sync::relaxed);
     return page;
 }
 
 void page_put(Page* page) noexcept {
+    const PageState state = page->state.load(sync::relaxed);
+    if (state == PageState::filling) stats_of(page).filling.add_shared(kOneLess);
+    if (state == PageState::failed) stats_of(page).failed.add_shared(kOneLess);
     page->owner = nullptr;
     zone::pool_put(page->zone->pool, page);
 }
@@ -43,10 +55,13 @@ void page_put(Page* page) noexcept {
 // Release pairs with the acquire in readable(): who sees the state sees the bytes.
 void page_ready(Page* page) noexcept {
     UM_ASSERT(page->state.load(sync::relaxed) == PageState::filling);
+    stats_of(page).filling.add_shared(kOneLess);
     page->state.store(PageState::ready, sync::release);
 }
 void page_failed(Page* page) noexcept {
     UM_ASSERT(page->state.load(sync::relaxed) == PageState::filling);
+    stats_of(page).filling.add_shared(kOneLess);
+    stats_of(page).failed.add_shared(1);
     page->state.store(PageState::failed, sync::release);
 }
 
@@ -126,7 +141,7 @@ int may_open(const Mbuf* m, PageProt prot) noexcept {
 int PageMap::open(Mbuf* m, uint32_t off, uint32_t len, PageProt prot) noexcept {
     UM_ASSERT(bytes_ == nullptr && off <= m->len() && len <= m->len() - off);
     if (const int error = may_open(m, prot); error != 0) {
-        if (arena != nullptr) arena->windows_denied.add_shared(1);
+        if (arena != nullptr) arena->windows->denied.add_shared(1);
         return refused(error);
     }
     std::byte* const at = m->data() + off;
@@ -159,9 +174,9 @@ PageCounters page_counters() noexcept {
         c.total[i] = cls.zone->pool->size;
         c.denied[i] = cls.zone->denied();
     }
-    c.windows_now = static_cast<uint32_t>(arena->windows_now.read());
-    c.windows_peak = arena->windows_peak.load(sync::relaxed);
-    c.windows_denied = arena->windows_denied.read();
+    c.windows_now = static_cast<uint32_t>(arena->windows->now.read());
+    c.windows_peak = static_cast<uint32_t>(arena->windows->peak.read());
+    c.windows_denied = arena->windows->denied.read();
     return c;
 }
 

@@ -18,6 +18,17 @@
 namespace umbuf {
 namespace {
 
+using stat::Kind;
+
+constexpr stat::Field kFields[] = {
+    {"cache_hits", "pages", Kind::counter, 1, "of files that were there, or on their way"},
+    {"cache_misses", "pages", Kind::counter, 1, "of files that had to be read"},
+    {"cache_evictions", "pages", Kind::counter, 1, "that made room for others"},
+    {"cache_no_page", "requests", Kind::counter, 1, "refused, every page was held or filling"},
+    {"cache_retried", "pages", Kind::counter, 1, "that had failed, and were read anew"},
+    {"cache_pages", "pages", Kind::gauge, 1, "in the cache"},
+};
+
 PageState state_of(const Page* page) noexcept { return page->state.load(sync::acquire); }
 
 }  // namespace
@@ -33,7 +44,7 @@ Result<std::unique_ptr<PageCache>> PageCache::open(FileReader& reader, uint32_t 
 }
 
 PageCache::PageCache(FileReader& reader, uint32_t most, uint32_t unit)
-    : reader_(reader), unit_(unit), slots_(most), buckets_(std::bit_ceil(size_t{2} * most)) {
+    : reader_(reader), unit_(unit), stats_(kFields, ""), slots_(most), buckets_(std::bit_ceil(size_t{2} * most)) {
     for (Slot& slot : slots_) {
         slot.next = free_;
         free_ = &slot;
@@ -54,11 +65,11 @@ Mbuf* PageCache::get(const InputFile& file, uint64_t index) noexcept {
     Slot* slot = find(file.id(), index);
     if (slot != nullptr && state_of(slot->fill.page) == PageState::failed) {
         forget(*slot);
-        retried_.add(1);
+        stats_->retried.add(1);
         slot = nullptr;
     }
     if (slot != nullptr)
-        hits_.add(1);
+        stats_->hits.add(1);
     else if ((slot = insert(file, index)) == nullptr)
         return nullptr;
     slot->used = true;
@@ -66,8 +77,8 @@ Mbuf* PageCache::get(const InputFile& file, uint64_t index) noexcept {
 }
 
 CacheCounters PageCache::counters() const noexcept {
-    return {hits_.read(),    misses_.read(),  evictions_.read(),
-            no_page_.read(), retried_.read(), static_cast<uint32_t>(pages_.read())};
+    return {stats_->hits.read(),    stats_->misses.read(),  stats_->evictions.read(),
+            stats_->no_page.read(), stats_->retried.read(), static_cast<uint32_t>(stats_->pages.read())};
 }
 
 PageCache::Slot*& PageCache::bucket(uint64_t file, uint64_t index) noexcept {
@@ -100,8 +111,8 @@ PageCache::Slot* PageCache::insert(const InputFile& file, uint64_t index) noexce
     slot->fill.offset = offset;
     slot->fill.bytes = bytes;
     slot->fill.page = page_of(holder);
-    misses_.add(1);
-    pages_.set(pages_.read() + 1);
+    stats_->misses.add(1);
+    stats_->pages.set(stats_->pages.read() + 1);
     reader_.read(slot->fill);
     return slot;
 }
@@ -123,10 +134,10 @@ bool PageCache::evict_one() noexcept {
         if (std::exchange(slot.used, false)) continue;
         if (!refs_in_use().exclusive(slot.holder)) continue;
         forget(slot);
-        evictions_.add(1);
+        stats_->evictions.add(1);
         return true;
     }
-    no_page_.add(1);
+    stats_->no_page.add(1);
     rte_errno = ENOBUFS;
     return false;
 }
@@ -140,7 +151,7 @@ void PageCache::forget(Slot& slot) noexcept {
     slot.holder = nullptr;
     slot.next = free_;
     free_ = &slot;
-    pages_.set(pages_.read() - 1);
+    stats_->pages.set(stats_->pages.read() - 1);
 }
 
 }  // namespace umbuf

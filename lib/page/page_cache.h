@@ -26,9 +26,13 @@
 #include "lib/base/sync.h"
 #include "lib/mbuf/mbuf.h"
 #include "lib/page/file_reader.h"
+#include "lib/stat/segment.h"
 
 namespace umbuf {
 
+struct CacheStats {  // one writer at a time
+    sync::Counter hits, misses, evictions, no_page, retried, pages;
+};
 struct CacheCounters {
     uint64_t hits;       // the page was there, or on its way
     uint64_t misses;     // a read was begun
@@ -76,12 +80,12 @@ class PageCache {
     // Locks:  I immutable   k under lock_
     FileReader& reader_;                 // [k]
     const uint32_t unit_;                // [I]
+    const stat::Box<CacheStats> stats_;  // [k] to write
     sync::SpinLock lock_;
     std::vector<Slot> slots_;            // [k]
     std::vector<Slot*> buckets_;         // [k]
     Slot* free_ = nullptr;               // [k]
     size_t hand_ = 0;                    // [k]
-    sync::Counter hits_, misses_, evictions_, no_page_, retried_, pages_;  // [k] to write
 };
 
 }  // namespace umbuf

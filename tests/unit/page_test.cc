@@ -3,6 +3,7 @@
 #include <rte_errno.h>
 #include <rte_memory.h>
 
+#include "lib/page/page_stats.h"
 #include "tests/unit/page_fixture.h"
 
 namespace umbuf::test {
@@ -141,6 +142,40 @@ TEST_F(PageTest, PagesRunOutWithATypedErrorAndAreCounted) {
     EXPECT_EQ(mb_alloc_ext_pgs(PageClass::anonymous, 20000, M_NOWAIT, "test"), nullptr);
     EXPECT_EQ(rte_errno, EMSGSIZE);
     for (Mbuf* m : all) m_freem(m);
+}
+
+uint64_t listed(const std::string& name, const std::string& label) {
+    uint64_t sum = 0;
+    stat::each([&](const stat::Listed& one) {
+        if (name == one.field.name && one.labels.find(label) != std::string::npos) sum += one.cells[0].read();
+    });
+    return sum;
+}
+
+TEST_F(PageTest, WhatAPageWaitsForAndHowManyShowItIsSeenFromOutside) {
+    const auto now = [](const char* name) {
+        pages_sample(true);
+        return listed(std::string("page_") + name, "class=cache");
+    };
+    EXPECT_EQ(now("filling"), 0U);
+    Mbuf* a = mb_alloc_ext_pgs(PageClass::cache, 3000, M_NOWAIT, "test");
+    Mbuf* b = mb_alloc_ext_pgs(PageClass::cache, 3000, M_NOWAIT, "test");
+    Mbuf* never = mb_alloc_ext_pgs(PageClass::cache, 3000, M_NOWAIT, "test");
+    EXPECT_EQ(now("filling"), 3U);
+    page_ready(page_of(a));
+    page_failed(page_of(b));
+    EXPECT_EQ(now("filling"), 1U);
+    EXPECT_EQ(now("failed"), 1U);
+    Mbuf* view = m_copym(a, 100, 50, M_NOWAIT);
+    EXPECT_EQ(now("in_use"), 3U);
+    EXPECT_EQ(now("references"), 4U);
+    EXPECT_EQ(now("references_largest"), 2U);
+    for (Mbuf* m : {a, b, never, view}) m_freem(m);
+    refs_flush();
+    EXPECT_EQ(now("filling"), 0U);
+    EXPECT_EQ(now("failed"), 0U);
+    EXPECT_EQ(now("references"), 0U);
+    EXPECT_GE(now("peak"), 3U);
 }
 
 TEST_F(PageTest, MappingMovesThePointerAndCopiesNothing) {
