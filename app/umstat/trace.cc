@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// trace.cc - umstat -t: the reference trace, of a forwarder that lives or one that died of it.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "app/umstat/views.h"
+
+namespace umbuf::umstat {
+
+std::string trace_text(const std::string& path) {
+    const std::string file = path + ".trace";
+    std::error_code ignored;
+    if (!std::filesystem::exists(file, ignored))
+        return fmt::format("no trace: {} is not there; umfwd --trace-refcnt, or its command `trace refcnt on`, keeps one\n", file);
+    return {};
+}
+
+}  // namespace umbuf::umstat
