@@ -122,14 +122,6 @@ Mbuf* fresh(uint32_t bytes) noexcept {
     return first;
 }
 
-void succeed(Mbuf* m) noexcept {
-    constexpr uint64_t kOfTheOldBytes = RTE_MBUF_F_TX_OFFLOAD_MASK | RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK |
-                                        RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD | RTE_MBUF_F_RX_OUTER_L4_CKSUM_MASK | RTE_MBUF_F_RX_LRO;
-    m->rte.ol_flags &= ~kOfTheOldBytes;
-    m->rte.tx_offload = 0;
-    m->rte.packet_type = 0;
-}
-
 void succeed(Mbuf* to, Mbuf* from) noexcept {
     m_move_pkthdr(to, from);
     m_calchdrlen(to);

@@ -64,6 +64,10 @@ struct EspLane::Batch {
 
     std::array<EspWork, kEspBurst> work;
     std::array<Job, kEspBurst> jobs;
+    // quick - the job of a packet that is done at once, in place (esp_in_place.h).
+    Job quick{};
+    Piece quick_piece{};
+    Room quick_room{};
     std::array<Piece, kPieces> pieces;
     std::array<Window, kWindows> windows;
     std::array<Room, kRooms> rooms;
@@ -88,6 +92,10 @@ struct EspLane::Batch {
     }
     [[nodiscard]] std::span<const Room> rooms_since(const Mark& was) const noexcept {
         return {rooms.data() + was.rooms, n_rooms - was.rooms};
+    }
+    Batch() {
+        quick.source = {&quick_piece, 1};
+        quick.to = {&quick_room, 1};
     }
     [[nodiscard]] bool full() const noexcept { return n == kEspBurst; }
     // close_windows - [from, to), before the mbufs go that they look at.
@@ -142,9 +150,10 @@ inline void peek(const Mbuf* m, uint32_t off, uint32_t len, std::byte* to) noexc
     *at = scratch;
     return want;
 }
-// fetch_early - packets[i] is about to be looked at: what those behind it will be asked for sets out. In two
-// steps, because where a packet's bytes lie stands in its mbuf. At both ends of them something is written.
-inline constexpr uint16_t kMbufsAhead = 8, kBytesAhead = 4;  // packets; found by trying (umbench esp)
+// fetch_early - packets[i] is about to be done: what those behind it will ask for sets out. In steps, because
+// where a packet's bytes lie stands in its mbuf, and where a key lies in its SA. Found by trying (umbench esp).
+inline constexpr uint16_t kMbufsAhead = 8, kKeysAhead = 4, kBytesAhead = 3;  // packets
+inline constexpr uint32_t kBytesEarly = 512;  // of each; the processor fetches the rest by itself
 [[gnu::always_inline]] inline void fetch_early(Sa* const* sas, Mbuf* const* packets, uint16_t i, uint16_t n) noexcept {
     if (i + kMbufsAhead < n) {
         const rte_mbuf& r = packets[i + kMbufsAhead]->rte;
@@ -152,11 +161,16 @@ inline constexpr uint16_t kMbufsAhead = 8, kBytesAhead = 4;  // packets; found b
         __builtin_prefetch(&r.next);
         if (const Sa* sa = sas[i + kMbufsAhead]; sa != sas[i] && sa != nullptr) sa->fetch_early();
     }
+    if (i + kKeysAhead < n)
+        if (const Sa* sa = sas[i + kKeysAhead]; sa != sas[i] && sa != nullptr) sa->fetch_key_early();
     if (i + kBytesAhead < n) {
         const Mbuf* m = packets[i + kBytesAhead];
-        __builtin_prefetch(m->data());
-        __builtin_prefetch(m->data() - 1);
-        __builtin_prefetch(m->data() + m->len());
+        if (__builtin_expect(m_unmapped(m), 0)) return;
+        const std::byte* const at = m->data();
+        const uint32_t len = m->len(), early = std::min(len, kBytesEarly);
+        __builtin_prefetch(at - 1);
+        for (uint32_t off = 0; off < early; off += 64) __builtin_prefetch(at + off);
+        __builtin_prefetch(at + len);
     }
 }
 // wire_of - esp_wire(), into what is there.
@@ -168,7 +182,13 @@ void wire_of(const Mbuf* m, uint16_t udp_port, EspWire& wire) noexcept;
 // offload requests, and what a device found out about the old bytes. `from` is freed.
 void succeed(Mbuf* to, Mbuf* from) noexcept;
 // succeed - the same for a packet that was done in place.
-void succeed(Mbuf* m) noexcept;
+[[gnu::always_inline]] inline void succeed(Mbuf* m) noexcept {
+    constexpr uint64_t kOfTheOldBytes = RTE_MBUF_F_TX_OFFLOAD_MASK | RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK |
+                                        RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD | RTE_MBUF_F_RX_OUTER_L4_CKSUM_MASK | RTE_MBUF_F_RX_LRO;
+    m->rte.ol_flags &= ~kOfTheOldBytes;
+    m->rte.tx_offload = 0;
+    m->rte.packet_type = 0;
+}
 
 // Plan - how planning one packet ended.
 enum class Plan : uint8_t { planned, refused, full };

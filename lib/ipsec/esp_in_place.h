@@ -35,6 +35,17 @@ inline void move_front(Mbuf* m, int32_t n, uint32_t len) noexcept {
     m->set_len(len);
     m->rte.pkt_len = len;
 }
+// run_at_once - the lane's job for such a packet, over [at, at + len), by this SA's key. Head and number are in it.
+[[gnu::always_inline]] inline Job& run_at_once(EspLane& lane, const Sa& sa, Job& job, std::byte* at, uint32_t len) noexcept {
+    EspLane::Batch& batch = lane.batch();
+    batch.quick_piece = {at, len};
+    batch.quick_room = {at, len};
+    job.key = sa.key();
+    job.len = len;
+    job.extended = sa.quick.esn;
+    lane.engine.run(lane.crypto(), &job, 1);
+    return job;
+}
 // over - [at, at + len) is the job's only piece and its only room.
 inline void over(EspWork& work, Job& job, std::byte* at, uint32_t len) noexcept {
     work.piece = {at, len};

@@ -295,9 +295,9 @@ Plan plan(EspLane& lane, Sa& sa, Mbuf* source, EspFate& fate) noexcept {
     return Plan::planned;
 }
 
-// plan_quickly - plan() in one run, for the usual packet of the usual SA (SaQuick): IPv4, in one mbuf of its own,
+// do_quickly - all of it in one run, for the usual packet of the usual SA (SaQuick): IPv4, in one mbuf of its own,
 // nothing left to the device. False: it declines, before anything is changed.
-[[gnu::always_inline]] inline bool plan_quickly(EspLane& lane, Sa& sa, Mbuf* m) noexcept {
+[[gnu::always_inline]] inline bool do_quickly(EspLane& lane, Sa& sa, Mbuf* m) noexcept {
     constexpr uint32_t kLead = kIpv4Header + 16, kIcv = 16;
     constexpr uint64_t kWanted = kL4Mask | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG;
     const SaQuick& q = sa.quick;
@@ -320,29 +320,18 @@ Plan plan(EspLane& lane, Sa& sa, Mbuf* source, EspFate& fate) noexcept {
     std::byte* const to = data - kLead;
     put_ipv4(to, uint64_t{0x45} << 56 | tos << 48 | uint64_t{kLead + text + kIcv} << 32 | id << 16 | (df ? 0x4000u : 0u), q.second,
              q.destination, q.sum);
-    EspLane::Batch& batch = lane.batch();
-    EspWork& work = batch.work[batch.n];
-    Job& job = batch.jobs[batch.n++];
     const uint64_t front = uint64_t{q.spi} << 32 | static_cast<uint32_t>(seq);
     store64(to + kIpv4Header, front);
     store64(to + kIpv4Header + 8, seq);
+    Job& job = lane.batch().quick;
     store64(job.head.spi, front);
     store64(job.head.iv, seq);
     store32(job.seq_high, static_cast<uint32_t>(seq >> 32));
-    job.key = sa.key();
-    esp::over(work, job, data, text);
-    job.whole = nullptr;  // not for an AEAD
-    job.len = text;
     job.encrypt = true;
-    job.extended = q.esn;
+    esp::run_at_once(lane, sa, job, data, text);
+    std::memcpy(data + text, job.icv, kIcv);
     esp::move_front(m, -static_cast<int32_t>(kLead), kLead + text + kIcv);
-    work.begin(sa);
-    work.out = m;
-    work.in_place = true;
-    work.lead = kLead;
-    work.text = text;
-    work.icv = kIcv;
-    work.udp = false;
+    esp::succeed(m);
     sa.counters.packets.add(1);
     sa.counters.bytes.add(text);
     return true;
@@ -423,7 +412,11 @@ uint16_t esp_output(EspLane& lane, Sa* const* sas, Mbuf** packets, EspFate* fate
         fates[i] = {};
         esp::fetch_early(sas, packets, i, n);
         UM_ASSERT(sas[i]->engine == &lane.engine);
-        Plan planned = plan_quickly(lane, *sas[i], packets[i]) ? Plan::planned : plan(lane, *sas[i], packets[i], fates[i]);
+        if (do_quickly(lane, *sas[i], packets[i])) {
+            ++done;
+            continue;
+        }
+        Plan planned = plan(lane, *sas[i], packets[i], fates[i]);
         if (planned == Plan::full) {
             flush();
             planned = plan(lane, *sas[i], packets[i], fates[i]);

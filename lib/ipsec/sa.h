@@ -107,6 +107,9 @@ class alignas(64) Sa {
         __builtin_prefetch(reinterpret_cast<const std::byte*>(this) + 64);
         __builtin_prefetch(reinterpret_cast<const std::byte*>(this) + 128);
     }
+    [[gnu::always_inline]] void fetch_key_early() const noexcept {
+        for (size_t at = 0; at < key_.size(); at += 64) __builtin_prefetch(key_.data() + at);
+    }
 
     // expired - does one more packet of `bytes` go past a hard limit? Notes a soft limit that is reached.
     [[nodiscard]] bool expired(uint64_t bytes, uint64_t now_s) noexcept { return limited_ && expired_slowly(bytes, now_s); }
