@@ -7,6 +7,7 @@
 
 #include "app/umstat/options.h"
 #include "app/umstat/run.h"
+#include "app/umstat/screen.h"
 #include "app/umstat/source.h"
 
 namespace umbuf::umstat {
@@ -17,6 +18,7 @@ Status look(const Options& options) {
     if (!path) return path.error();
     Result<Source> source = Source::open(path.value());
     if (!source) return source.error();
+    if (options.follow && is_screen()) return follow(options, source.value());
     Options plain = options;
     if (options.follow && options.every_s <= 0) plain.every_s = 1;  // no terminal: one below the other
     return run(plain, source.value());

@@ -18,6 +18,7 @@
 #include "app/umstat/life.h"
 #include "app/umstat/options.h"
 #include "app/umstat/pick.h"
+#include "app/umstat/screen.h"
 #include "app/umstat/source.h"
 #include "app/umstat/views.h"
 #include "app/umstat/zones.h"
@@ -356,6 +357,23 @@ TEST(UmstatJson, HasEveryNumberOnOneLine) {
     EXPECT_EQ(read["numbers"][0], nlohmann::json::parse(R"({"name":"in","unit":"packets","kind":"counter",
         "labels":{"port":"0","device":"a"},"value":18446744073709551615})"));
     EXPECT_EQ(read["numbers"][1]["cells"], nlohmann::json::parse("[5,0,1]"));
+}
+
+// ---- -f
+
+TEST(UmstatPicture, FitsEveryTerminal) {
+    Picture p;
+    p.now = two_ports().zone("um_mbuf_0", "mbuf", 256, 99, 100, 100, 512);
+    p.since = p.now;
+    p.seconds = 1;
+    for (const unsigned rows : {1U, 2U, 5U, 24U, 200U})
+        for (const unsigned columns : {1U, 10U, 80U, 300U}) {
+            p.rows = rows, p.columns = columns;
+            std::istringstream lines(picture_text(p));
+            unsigned n = 0;
+            for (std::string one; std::getline(lines, one); ++n) EXPECT_LE(one.size(), columns);
+            EXPECT_LE(n, rows);
+        }
 }
 
 // ---- which forwarder
