@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "app/umstat/options.h"
+#include "app/umstat/prometheus.h"
 #include "app/umstat/run.h"
 #include "app/umstat/screen.h"
 #include "app/umstat/source.h"
@@ -16,6 +17,7 @@ namespace {
 Status look(const Options& options) {
     const Result<std::string> path = path_for(options);
     if (!path) return path.error();
+    if (!options.prometheus.empty()) return serve(options.prometheus, path.value());
     Result<Source> source = Source::open(path.value());
     if (!source) return source.error();
     if (options.follow && is_screen()) return follow(options, source.value());
