@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <vector>
 
 #include "app/umstat/arithmetic.h"
@@ -75,11 +74,11 @@ std::string drops_text(const stat::Sample& sample) {
     std::string out;
     for (const Reason& one : by_reason(deaths_of(sample))) {
         if (one.where.size() == 1) {
-            fmt::format_to(std::back_inserter(out), "{} {} ({})\n", one.packets, one.name, one.where[0].where);
+            out += fmt::format("{} {} ({})\n", one.packets, one.name, one.where[0].where);
             continue;
         }
-        fmt::format_to(std::back_inserter(out), "{} {}\n", one.packets, one.name);
-        for (const Death& death : one.where) fmt::format_to(std::back_inserter(out), "\t{} {}\n", death.packets, death.where);
+        out += fmt::format("{} {}\n", one.packets, one.name);
+        for (const Death& death : one.where) out += fmt::format("\t{} {}\n", death.packets, death.where);
     }
     return out.empty() ? "no packet died\n" : out;
 }

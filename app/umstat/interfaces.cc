@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <vector>
 
 #include "app/umstat/arithmetic.h"
@@ -69,7 +68,7 @@ std::string interfaces_text(const stat::Sample& sample, const std::string& only)
                                   "Network", "Ipkts", "Ierrs", "Idrop", "Ibytes", "Opkts", "Oerrs", "Obytes", "Drop");
     for (const Interface& one : all) {
         const Traffic& t = one.traffic;
-        fmt::format_to(std::back_inserter(out), "{:<{}} {:>5} {:<9} {:>12} {:>6} {:>8} {:>14} {:>12} {:>6} {:>14} {:>8}\n",
+        out += fmt::format("{:<{}} {:>5} {:<9} {:>12} {:>6} {:>8} {:>14} {:>12} {:>6} {:>14} {:>8}\n",
                        name_of(one), width, one.mtu, "<Link#" + one.port + ">", t.in_packets, t.in_errors, t.in_drops,
                        t.in_bytes, t.out_packets, t.out_errors, t.out_bytes, t.out_drops);
     }

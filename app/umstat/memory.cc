@@ -3,10 +3,9 @@
 //
 // The words of the first part are those that scripts look for in netstat -m of FreeBSD (usr.bin/netstat,
 // mbuf.c), the words of the second OpenBSD's.
-#include <fmt/format.h>
-
 #include <array>
-#include <iterator>
+#include <initializer_list>
+#include <string_view>
 
 #include "app/umstat/pick.h"
 #include "app/umstat/views.h"
@@ -16,10 +15,16 @@ namespace umbuf::umstat {
 namespace {
 
 using Out = std::string;
-template <class... Args>
-void line(Out& out, fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
-    out += '\n';
+
+// line - netstat's way: the numbers, between strokes, and what they are.
+void line(Out& out, std::initializer_list<uint64_t> numbers, std::string_view words, const char* indent = "") {
+    out += indent;
+    const char* between = "";
+    for (const uint64_t n : numbers) {
+        out += between + std::to_string(n);
+        between = "/";
+    }
+    out.append(" ").append(words).append("\n");
 }
 
 // Sum - over zones.
@@ -57,34 +62,31 @@ Sums sums_of(const std::vector<ZoneNow>& zones) {
 }
 
 void freebsd_lines(Out& out, const stat::Sample& sample, const Sums& sums) {
-    const Use mbufs = sums.mbufs.use + sums.packets.use, clusters = sums.clusters.use + sums.packets.use;
-    line(out, "{}/{}/{} mbufs in use (current/cache/total)", mbufs.current, mbufs.cached(), mbufs.total);
-    line(out, "{}/{}/{}/{} mbuf clusters in use (current/cache/total/max)", clusters.current, clusters.cached(),
-         clusters.total, plus(sums.clusters.limit, sums.packets.limit));
-    line(out, "{}/{} mbuf+clusters out of packet secondary zone in use (current/cache)", sums.packets.use.current,
-         sums.packets.use.cached());
+    const Sum &m = sums.mbufs, &p = sums.packets, &c = sums.clusters;
+    const Use mbufs = m.use + p.use, clusters = c.use + p.use;
+    line(out, {mbufs.current, mbufs.cached(), mbufs.total}, "mbufs in use (current/cache/total)");
+    line(out, {clusters.current, clusters.cached(), clusters.total, plus(c.limit, p.limit)},
+         "mbuf clusters in use (current/cache/total/max)");
+    line(out, {p.use.current, p.use.cached()}, "mbuf+clusters out of packet secondary zone in use (current/cache)");
     static constexpr const char* kSizes[] = {"4k (page size)", "9k", "16k"};
+    const auto& j = sums.jumbo;
     for (size_t i = 0; i < 3; ++i)
-        line(out, "{}/{}/{}/{} {} jumbo clusters in use (current/cache/total/max)", sums.jumbo[i].use.current,
-             sums.jumbo[i].use.cached(), sums.jumbo[i].use.total, sums.jumbo[i].limit, kSizes[i]);
-    const uint64_t used = sums.all.bytes, cached = sums.all.cached_bytes;
-    line(out, "{}K/{}K/{}K bytes allocated to network (current/cache/total)", used / 1024, cached / 1024,
-         used / 1024 + cached / 1024);
-    line(out, "{}/{}/{} requests for mbufs denied (mbufs/clusters/mbuf+clusters)", sums.mbufs.denied,
-         sums.clusters.denied, sums.packets.denied);
-    line(out, "{}/{}/{} requests for mbufs delayed (mbufs/clusters/mbuf+clusters)", sums.mbufs.delayed,
-         sums.clusters.delayed, sums.packets.delayed);
-    line(out, "{}/{}/{} requests for jumbo clusters delayed (4k/9k/16k)", sums.jumbo[0].delayed, sums.jumbo[1].delayed,
-         sums.jumbo[2].delayed);
-    line(out, "{}/{}/{} requests for jumbo clusters denied (4k/9k/16k)", sums.jumbo[0].denied, sums.jumbo[1].denied,
-         sums.jumbo[2].denied);
+        line(out, {j[i].use.current, j[i].use.cached(), j[i].use.total, j[i].limit},
+             kSizes[i] + std::string(" jumbo clusters in use (current/cache/total/max)"));
+    const uint64_t used = sums.all.bytes / 1024, cached = sums.all.cached_bytes / 1024;
+    out += std::to_string(used) + "K/" + std::to_string(cached) + "K/" + std::to_string(used + cached) +
+           "K bytes allocated to network (current/cache/total)\n";
+    line(out, {m.denied, c.denied, p.denied}, "requests for mbufs denied (mbufs/clusters/mbuf+clusters)");
+    line(out, {m.delayed, c.delayed, p.delayed}, "requests for mbufs delayed (mbufs/clusters/mbuf+clusters)");
+    line(out, {j[0].delayed, j[1].delayed, j[2].delayed}, "requests for jumbo clusters delayed (4k/9k/16k)");
+    line(out, {j[0].denied, j[1].denied, j[2].denied}, "requests for jumbo clusters denied (4k/9k/16k)");
     const uint64_t limit = sum(sample, "window_limit");
     const Use windows = use_of(sum(sample, "window_now"), sum(sample, "window_peak"), limit == 0 ? UINT64_MAX : limit);
-    line(out, "{}/{}/{} sfbufs in use (current/peak/max)", windows.current, windows.peak,
-         limit == 0 ? "-" : std::to_string(limit));
+    if (limit == 0) line(out, {windows.current, windows.peak}, "sfbufs in use (current/peak)");
+    else line(out, {windows.current, windows.peak, limit}, "sfbufs in use (current/peak/max)");
 }
 
-// FreeBSD's struct sfstat. Two of its lines have nothing here to count, and stay 0.
+// FreeBSD's struct sfstat. Three of its lines have nothing here to count, and stay 0.
 void sendfile_lines(Out& out, const stat::Sample& sample) {
     static constexpr struct {
         const char *name, *words;
@@ -101,16 +103,17 @@ void sendfile_lines(Out& out, const stat::Sample& sample) {
         {"window_denied", "requests for sfbufs denied"},
         {"window_delayed", "requests for sfbufs delayed"},
     };
-    for (const auto& [name, words] : kLines) line(out, "{} {}", *name == '\0' ? 0 : sum(sample, name), words);
+    for (const auto& [name, words] : kLines) line(out, {*name == '\0' ? 0 : sum(sample, name)}, words);
 }
 
 void openbsd_lines(Out& out, const std::vector<ZoneNow>& zones, const Sums& sums) {
     out += "zones:\n";
     for (const ZoneNow& zone : zones)
-        line(out, "\t{}/{}/{} {} {} byte elements in use (current/peak/max)", zone.use.current, zone.use.peak, zone.limit,
-             zone.name, zone.size);
+        line(out, {zone.use.current, zone.use.peak, zone.limit},
+             zone.name + " " + std::to_string(zone.size) + " byte elements in use (current/peak/max)", "\t");
     const uint64_t bytes = plus(sums.all.bytes, sums.all.cached_bytes);
-    line(out, "\t{} Kbytes allocated to network ({}% in use)", bytes / 1024, percent(sums.all.bytes, bytes));
+    line(out, {bytes / 1024},
+         "Kbytes allocated to network (" + std::to_string(percent(sums.all.bytes, bytes)) + "% in use)", "\t");
 }
 
 void page_lines(Out& out, const stat::Sample& sample) {
@@ -118,27 +121,27 @@ void page_lines(Out& out, const stat::Sample& sample) {
     if (!classes.empty()) out += "unmapped pages:\n";
     for (const auto& [name, limit] : classes) {
         const std::string label = "class=" + name;
-        const Use use = use_of(sum(sample, "page_in_use", label), sum(sample, "page_peak", label), limit);
-        line(out, "\t{}/{}/{} {} pages of {} bytes in use (current/peak/max)", use.current, use.peak, use.total, name,
-             largest(sample, "page_size", label));
-        line(out, "\t{}/{}/{} {} pages not ready, failed, requests denied", sum(sample, "page_filling", label),
-             sum(sample, "page_failed", label), sum(sample, "page_denied", label), name);
-        line(out, "\t{}/{} references to {} pages (sum/largest)", sum(sample, "page_references", label),
-             largest(sample, "page_references_largest", label), name);
+        const auto of = [&](const char* what) { return sum(sample, what, label); };
+        const Use use = use_of(of("page_in_use"), of("page_peak"), limit);
+        line(out, {use.current, use.peak, use.total},
+             name + " pages of " + std::to_string(largest(sample, "page_size", label)) + " bytes in use (current/peak/max)", "\t");
+        line(out, {of("page_filling"), of("page_failed"), of("page_denied")}, name + " pages (not ready/failed/denied)", "\t");
+        line(out, {of("page_references"), largest(sample, "page_references_largest", label)},
+             "references to " + name + " pages (sum/largest)", "\t");
     }
 }
 
 // reasons - "1/2 words (nic/verb)".
 void reasons(Out& out, const stat::Sample& sample, const char* name, const char* words) {
     const Slashed both = slashed(by_label(sample, name, "reason"));
-    line(out, "\t{} {}{}", both.numbers, words, both.names.empty() ? "" : " (" + both.names + ")");
+    out += "\t" + both.numbers + " " + words + (both.names.empty() ? "" : " (" + both.names + ")") + "\n";
 }
 
 void copy_lines(Out& out, const stat::Sample& sample) {
     out += "unmapped mbufs:\n";
     reasons(out, sample, "conversion_mapped", "conversions to mapped");
-    line(out, "\t{} copied into clusters", sum(sample, "conversion_copied"));
-    line(out, "\t{} compressed into mbufs", sum(sample, "conversion_compressed"));
+    line(out, {sum(sample, "conversion_copied")}, "copied into clusters", "\t");
+    line(out, {sum(sample, "conversion_compressed")}, "compressed into mbufs", "\t");
     reasons(out, sample, "copied_bytes", "bytes copied");
     reasons(out, sample, "copied_times", "copies");
     reasons(out, sample, "copied_packets", "packets copied whole");
@@ -147,13 +150,13 @@ void copy_lines(Out& out, const stat::Sample& sample) {
 void reference_lines(Out& out, const stat::Sample& sample) {
     out += "references:\n";
     reasons(out, sample, "refused", "requests refused");
-    line(out, "\t{} writes refused", sum(sample, "refused", "reason=read-only"));
-    line(out, "\t{} shares refused", sum(sample, "ref_refused"));
-    line(out, "\t{}/{} held-back weights (given back/most at once)", sum(sample, "ref_held_back"),
-         largest(sample, "ref_held_back_peak"));
-    line(out, "\t{}/{} foreign clones set aside (now/ever)", sum(sample, "foreign_set_aside"), sum(sample, "foreign_clones"));
-    line(out, "\t{} counts saturated", sum(sample, "ref_stuck"));
-    line(out, "\t{} tags lost", sum(sample, "lost_tags"));
+    line(out, {sum(sample, "refused", "reason=read-only")}, "writes refused", "\t");
+    line(out, {sum(sample, "ref_refused")}, "shares refused", "\t");
+    line(out, {sum(sample, "ref_held_back"), largest(sample, "ref_held_back_peak")},
+         "held-back weights (given back/most at once)", "\t");
+    line(out, {sum(sample, "foreign_set_aside"), sum(sample, "foreign_clones")}, "foreign clones set aside (now/ever)", "\t");
+    line(out, {sum(sample, "ref_stuck")}, "counts saturated", "\t");
+    line(out, {sum(sample, "lost_tags")}, "tags lost", "\t");
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ struct Parsed {
     bool exit_now = false;  // --help or --version was printed
 };
 
-// parse - the command line. Error: which word, and what it can be.
-[[nodiscard]] Result<Parsed> parse(int argc, const char* const* argv);
+// parse - the command line, whose words may change places. Error: which word, and what it can be.
+[[nodiscard]] Result<Parsed> parse(int argc, char** argv);
 
 }  // namespace umbuf::umstat

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <vector>
 
 #include "app/umstat/arithmetic.h"
@@ -46,13 +45,13 @@ std::string owners_text(const stat::Sample& sample) {
             all = plus(all, one.elements);
             if (!is_free(one.owner)) held = plus(held, one.elements);
         }
-        fmt::format_to(std::back_inserter(out), "{} {} elements of {} bytes, {} held ({}%)\n", zone.name, all, zone.size, held,
+        out += fmt::format("{} {} elements of {} bytes, {} held ({}%)\n", zone.name, all, zone.size, held,
                        percent(held, all));
         for (const Holding& one : holdings)
-            if (one.elements > 0) fmt::format_to(std::back_inserter(out), "\t{} {}\n", one.elements, one.owner);
+            if (one.elements > 0) out += fmt::format("\t{} {}\n", one.elements, one.owner);
         // Owners are asked one after another: what moved meanwhile is missing, or there twice.
         if (const uint64_t there = zone.limit; there != all)
-            fmt::format_to(std::back_inserter(out), "\tof {} that there are: some moved while they were counted\n", there);
+            out += fmt::format("\tof {} that there are: some moved while they were counted\n", there);
     }
     return out.empty() ? "no ledger is kept here\n" : out;
 }

@@ -2,7 +2,6 @@
 // protocols.cc - umstat -s: a line for each thing that can happen, the number first.
 #include <fmt/format.h>
 
-#include <iterator>
 #include <span>
 
 #include "app/umstat/pick.h"
@@ -56,7 +55,7 @@ void section(std::string& out, const stat::Sample& sample, const char* title, st
     out += fmt::format("{}:\n", title);
     for (const Line& one : lines)
         if (has(sample, one.name, one.label))
-            fmt::format_to(std::back_inserter(out), "\t{} {}\n", sum(sample, one.name, one.label), one.words);
+            out += fmt::format("\t{} {}\n", sum(sample, one.name, one.label), one.words);
 }
 
 // ok is no reason: it comes first, and in words.

@@ -118,7 +118,7 @@ TEST(UmstatMemory, OursSayPagesCopiesAndReferences) {
     s.put("ref_held_back", "", 100).put("ref_held_back_peak", "", 31).put("foreign_clones", "", 9).put("foreign_set_aside", "", 2);
     const std::string text = memory_text(s);
     EXPECT_LINE(text, "\t5/9/512 cache pages of 32768 bytes in use (current/peak/max)");
-    EXPECT_LINE(text, "\t1/2/3 cache pages not ready, failed, requests denied");
+    EXPECT_LINE(text, "\t1/2/3 cache pages (not ready/failed/denied)");
     EXPECT_LINE(text, "\t40/12 references to cache pages (sum/largest)");
     EXPECT_LINE(text, "\t1/2 conversions to mapped (nic/crypto)");
     EXPECT_LINE(text, "\t3 copied into clusters");
@@ -137,7 +137,7 @@ TEST(UmstatMemory, WhatIsNotThereIsZero) {
     EXPECT_LINE(text, "0/0/0 mbufs in use (current/cache/total)");
     EXPECT_LINE(text, "0K/0K/0K bytes allocated to network (current/cache/total)");
     EXPECT_LINE(text, "\t0 Kbytes allocated to network (0% in use)");
-    EXPECT_LINE(text, "0/0/- sfbufs in use (current/peak/max)");
+    EXPECT_LINE(text, "0/0 sfbufs in use (current/peak)");
     no_number_is_mad(text);
 }
 
@@ -446,9 +446,12 @@ TEST_F(UmstatSource, TheNextForwarderIsFollowed) {
 
 // ---- the command line
 
-Result<Parsed> parsed(std::vector<const char*> words) {
+Result<Parsed> parsed(std::vector<std::string> words) {
     words.insert(words.begin(), "umstat");
-    return parse(static_cast<int>(words.size()), words.data());
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    return parse(static_cast<int>(words.size()), argv.data());
 }
 
 TEST(UmstatOptions, LettersAreNetstats) {
@@ -464,10 +467,12 @@ TEST(UmstatOptions, LettersAreNetstats) {
 }
 
 TEST(UmstatOptions, WhatContradictsItselfIsRefused) {
-    for (const std::vector<const char*>& words :
-         {std::vector<const char*>{"-x"}, {"-w", "0"}, {"-w", "soon"}, {"-q", "3"}, {"--json", "-f"}, {"--json", "-m"},
-          {"--path=/a", "--file-prefix=b"}, {"--prometheus=1", "-w", "1"}, {"word"}})
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"-x"}, {"-w", "0"}, {"-w", "soon"}, {"-w"}, {"-w", "1", "-q", "-1"}, {"-q", "3"}, {"--json", "-f"},
+          {"--json", "-m"}, {"--path=/a", "--file-prefix=b"}, {"--prometheus=1", "-w", "1"}, {"--nothing"}, {"word"}})
         EXPECT_FALSE(parsed(words)) << words[0];
+    EXPECT_NE(parsed({"-m", "--nothing"}).error().text.find("--nothing"), std::string::npos);
+    EXPECT_NE(parsed({"-mx"}).error().text.find("-mx"), std::string::npos);
 }
 
 TEST(UmstatLabels, AreTakenApartWhateverTheyAre) {
