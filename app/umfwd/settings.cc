@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "app/umfwd/engines/engine.h"
+#include "app/umfwd/nearest.h"
 #include "app/umfwd/say.h"
 #include "drivers/crypto/engines.h"
 #include "lib/ipsec/sa_text.h"
@@ -175,9 +176,13 @@ std::string mode_help() {
 // Parser - the option table over CLI11, and the settings that it fills.
 class Parser {
   public:
-    Parser();
+    explicit Parser(Settings base = {});
+    // take - what these arguments say, each for itself: false, and nothing taken, if they only ask.
+    Result<bool> take(int argc, char** argv);
     Result<ParsedArgs> run(int argc, char** argv);
     [[nodiscard]] bool knows(const std::string& option) const;
+    [[nodiscard]] std::vector<OptionName> names() const;
+    [[nodiscard]] const Settings& settings() const { return settings_; }
 
   private:
     using Take = std::function<void(const std::string&)>;
@@ -199,7 +204,8 @@ class Parser {
     CLI::App app_{"Forward packets between ports.", "umfwd [EAL options] --"};
     Settings settings_;
     std::vector<std::string> notes_;
-    bool nb_cores_given_ = false;
+    std::set<std::string> repeated_, questions_{"help", "version"};
+    bool nb_cores_given_ = false, core_list_given_ = false;
     bool modes_wanted_ = false;
 };
 
@@ -209,6 +215,7 @@ void Parser::option(const char* name, const Take& take, const char* help) {
 }
 
 void Parser::repeated(const char* name, const Take& take, const char* help) {
+    repeated_.insert(name + 2);
     app_.add_option_function<std::vector<std::string>>(
             name,
             [take](const std::vector<std::string>& values) {
@@ -294,14 +301,16 @@ void Parser::placing_options() {
         "lcores that forward");
     option(
         "--corelist",
-        [&s](const std::string& text) {
-            s.core_list = list_in<unsigned>("--corelist", text, RTE_MAX_LCORE - 1);
+        [this](const std::string& text) {
+            settings_.core_list = list_in<unsigned>("--corelist", text, RTE_MAX_LCORE - 1);
+            core_list_given_ = true;
         },
         "lcores that forward, by number");
     option(
         "--coremask",
-        [&s](const std::string& text) {
-            s.core_list = bits_of<unsigned>(mask_in("--coremask", text));
+        [this](const std::string& text) {
+            settings_.core_list = bits_of<unsigned>(mask_in("--coremask", text));
+            core_list_given_ = true;
         },
         "the same as a hexadecimal mask");
     number("--rxq", s.rxq, 1, 1024, "receive queues per port");
@@ -418,7 +427,7 @@ void Parser::needless_options() {
     accepted("--display-xstats", "'show port xstats' prints all of them", true);
 }
 
-Parser::Parser() {
+Parser::Parser(Settings base) : settings_(std::move(base)) {
     app_.set_version_flag("--version", "umfwd " UMBUF_VERSION);
     app_.allow_extras();  // So that the error is ours, and names the nearest option.
     running_options();
@@ -428,21 +437,6 @@ Parser::Parser() {
     generator_options();
     sendfile_options();
     needless_options();
-}
-
-size_t edit_distance(const std::string& a, const std::string& b) {
-    std::vector<size_t> row(b.size() + 1);
-    for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
-        }
-    }
-    return row.back();
 }
 
 bool Parser::knows(const std::string& option) const {
@@ -459,14 +453,10 @@ std::string Parser::unknown(const std::string& argument) const {
     const std::string typed = argument.substr(0, argument.find('='));
     if (!typed.starts_with("-"))
         return fmt::format("'{}' is not an option; options start with --, see --help", argument);
-    std::string nearest;
+    std::vector<std::string> names;
     for (const CLI::Option* known : app_.get_options())
-        for (const std::string& name : known->get_lnames()) {
-            const std::string candidate = "--" + name;
-            if (nearest.empty() || edit_distance(typed, candidate) < edit_distance(typed, nearest))
-                nearest = candidate;
-        }
-    return fmt::format("unknown option {}; the nearest that there is: {} (all: --help)", typed, nearest);
+        for (const std::string& name : known->get_lnames()) names.push_back("--" + name);
+    return fmt::format("unknown option {}; the nearest that there is: {} (all: --help)", typed, nearest(typed, names));
 }
 
 Error wrong(std::string text) { return {EINVAL, std::move(text)}; }
@@ -484,17 +474,17 @@ Status check_tx_first(const Settings& s) {
     return {};
 }
 
-Result<ParsedArgs> Parser::run(int argc, char** argv) {
+Result<bool> Parser::take(int argc, char** argv) {
     try {
         if (argc > 0) app_.parse(argc, argv);  // CLI11 takes argv[0] for granted
     } catch (const Bad& problem) {
         return Error{EINVAL, problem.text};
     } catch (const CLI::CallForHelp&) {
         say(app_.help());
-        return ParsedArgs{settings_, true, {}};
+        return false;
     } catch (const CLI::CallForVersion& version) {
         say(fmt::format("{}\n", version.what()));
-        return ParsedArgs{settings_, true, {}};
+        return false;
     } catch (const CLI::ArgumentMismatch& problem) {
         const std::string text = problem.what();  // begins with the option's name
         return Error{EINVAL, fmt::format("{}: a value is missing, as in {}=...; see --help",
@@ -506,13 +496,30 @@ Result<ParsedArgs> Parser::run(int argc, char** argv) {
         return Error{EINVAL, unknown(rest.front())};
     if (modes_wanted_) {
         say(mode_help());
-        return ParsedArgs{settings_, true, {}};
+        return false;
     }
-    if (!settings_.core_list.empty() && !nb_cores_given_)
+    // Who names lcores means them all, unless he says how many.
+    if (core_list_given_ && !nb_cores_given_)
         settings_.nb_cores = static_cast<uint32_t>(settings_.core_list.size());
+    return true;
+}
+
+Result<ParsedArgs> Parser::run(int argc, char** argv) {
+    const Result<bool> taken = take(argc, argv);
+    if (!taken) return taken.error();
+    if (!taken.value()) return ParsedArgs{settings_, true, {}};
     if (Status status = check(settings_); !status) return status.error();
     if (Status status = check_tx_first(settings_); !status) return status.error();
     return ParsedArgs{settings_, false, notes_};
+}
+
+std::vector<OptionName> Parser::names() const {
+    std::vector<OptionName> names;
+    for (const CLI::Option* known : app_.get_options())
+        for (const std::string& name : known->get_lnames())
+            if (!questions_.contains(name))
+                names.push_back({name, known->get_items_expected_max() > 0, repeated_.contains(name)});
+    return names;
 }
 
 Status check_places(const Settings& s) {
@@ -559,7 +566,20 @@ Status check_generator(const Settings& s) {
 
 }  // namespace
 
-Result<ParsedArgs> parse_args(int argc, char** argv) { return Parser().run(argc, argv); }
+Result<ParsedArgs> parse_args(int argc, char** argv, const Settings& base) { return Parser(base).run(argc, argv); }
+
+std::vector<OptionName> option_names() { return Parser().names(); }
+
+Status take_options(Settings& settings, std::vector<std::string> arguments) {
+    std::string program = "umfwd";
+    std::vector<char*> argv{program.data()};
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    Parser parser(settings);
+    const Result<bool> taken = parser.take(static_cast<int>(argv.size()), argv.data());
+    if (!taken) return taken.error();
+    settings = parser.settings();
+    return {};
+}
 
 Status check_eal_side(int argc, char** argv) {
     const Parser ours;

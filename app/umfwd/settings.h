@@ -97,8 +97,20 @@ struct ParsedArgs {
 };
 
 // parse_args - the part of the command line after "--"; argv[0] is not looked at. Needs no EAL.
+// `base`: what holds where the command line says nothing.
 // Error: which option, which value, what it can be.
-[[nodiscard]] Result<ParsedArgs> parse_args(int argc, char** argv);
+[[nodiscard]] Result<ParsedArgs> parse_args(int argc, char** argv, const Settings& base = {});
+
+// option_names - those that can be said elsewhere, without their dashes: all but questions.
+struct OptionName {
+    std::string name;
+    bool takes_value;
+    bool repeats;  // may be said more than once, and adds up
+};
+[[nodiscard]] std::vector<OptionName> option_names();
+// take_options - arguments, each for itself: they need not make sense together yet (check()). On error
+// nothing is taken.
+[[nodiscard]] Status take_options(Settings& settings, std::vector<std::string> arguments);
 
 // check_eal_side - the part of the command line before "--", argv[0] not looked at: is there one of
 // our own options, which EAL would refuse without saying where it belongs?
