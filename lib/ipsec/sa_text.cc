@@ -124,19 +124,19 @@ int digit(char c) {
     return -1;
 }
 
-// decode - the digits in `text`, over themselves. Returns how many bytes; Error as read_key().
-Result<size_t> decode(const std::string& path, std::byte* text, size_t size) {
+// decode - the digits in `text`, over themselves. Returns how many bytes.
+Result<size_t> decode(std::byte* text, size_t size) {
     size_t digits = 0;
     for (size_t i = 0; i < size; ++i) {
         const char c = static_cast<char>(text[i]);
         if (c == ' ' || c == '\n' || c == '\t' || c == '\r') continue;
         const int value = digit(c);
-        if (value < 0) return Error{EINVAL, "the key file " + path + ": character " + std::to_string(i + 1) + " is no hexadecimal digit"};
+        if (value < 0) return Error{EINVAL, "character " + std::to_string(i + 1) + " is no hexadecimal digit"};
         std::byte& to = text[digits / 2];
         to = digits % 2 == 0 ? static_cast<std::byte>(value << 4) : to | static_cast<std::byte>(value);
         ++digits;
     }
-    if (digits % 2 != 0 || digits == 0) return Error{EINVAL, "the key file " + path + ": " + std::to_string(digits) + " hexadecimal digits are no bytes"};
+    if (digits % 2 != 0 || digits == 0) return Error{EINVAL, std::to_string(digits) + " hexadecimal digits are no bytes"};
     return digits / 2;
 }
 
@@ -186,9 +186,17 @@ Result<Secret> read_key(const std::string& path) {
     if (!text) return text.error();
     const ssize_t got = read(file.fd, text.value().data(), kMost);
     if (got < 0) return Error{errno, "the key file " + path + ": " + std::strerror(errno)};
-    const Result<size_t> bytes = decode(path, text.value().data(), static_cast<size_t>(got));
-    if (!bytes) return bytes.error();
+    const Result<size_t> bytes = decode(text.value().data(), static_cast<size_t>(got));
+    if (!bytes) return Error{bytes.error().code, "the key file " + path + ": " + bytes.error().text};
     return Secret::copy({text.value().data(), bytes.value()});
+}
+
+Result<Secret> secret_of_hex(std::span<const std::byte> text) {
+    Result<Secret> room = Secret::copy(text);
+    if (!room) return room.error();
+    const Result<size_t> bytes = decode(room.value().data(), text.size());
+    if (!bytes) return bytes.error();
+    return Secret::copy({room.value().data(), bytes.value()});
 }
 
 }  // namespace umbuf

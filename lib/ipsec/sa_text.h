@@ -16,6 +16,7 @@
 //      df copy | set | clear,  dscp N | copy,  ttl N,  no-ecn,  flow N | copy,  decap-dscp
 //      soft-bytes N  soft-packets N  soft-seconds N  hard-bytes N  hard-packets N  hard-seconds N
 #pragma once
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -34,5 +35,7 @@ struct SaText {
 // read_key - Error: why the file cannot be read, who else could read it, or what in it is no hexadecimal
 // digit, by its place; never what the file says.
 [[nodiscard]] Result<Secret> read_key(const std::string& path);
+// secret_of_hex - the same of digits that are there already; the caller wipes his.
+[[nodiscard]] Result<Secret> secret_of_hex(std::span<const std::byte> text);
 
 }  // namespace umbuf
