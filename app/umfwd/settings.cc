@@ -354,6 +354,10 @@ void Parser::placing_options() {
             s.esp_engine = text;
         },
         "who does the cryptography: ipsec-mb, cryptodev:NAME or security");
+    number("--cross-check", s.cross_check, 0, UINT32_MAX,
+           "every so many ESP packets by a second engine, too, and compared; 0: none");
+    option("--cross-check-file", [&s](const std::string& text) { s.cross_check_file = text; },
+           "a new file for the first packet that two engines differ about");
 }
 
 void Parser::buffer_options() {

@@ -60,6 +60,8 @@ struct Settings {
     std::string esp_sa;                        // [I] --esp-sa: in the words of lib/ipsec/sa_text.h
     uint64_t esp_seq_floor = UINT64_MAX;       // [I] --esp-seq-floor: the last number that was used; max: unknown
     std::string esp_seq_file;                  // [I] --esp-seq-file: who remembers it (lib/ipsec/seq_file.h)
+    uint32_t cross_check = 0;                  // [I] --cross-check: every so many packets by another engine, too; 0: none
+    std::string cross_check_file = "umfwd-cross-check.pcapng";  // [I] --cross-check-file: the first difference
     std::string esp_engine = "ipsec-mb";       // [I] --esp-engine: drivers/crypto/engines.h
 
     // ---- mode frag

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "lib/ipsec/cross_check.h"
 #include "lib/ipsec/esp_batch.h"
 #include "lib/mbuf/verbs.h"
 
@@ -99,6 +100,11 @@ int copy_piece(void* arg, void* data, unsigned n) {
 void peek_slowly(const Mbuf* m, uint32_t off, uint32_t len, std::byte* to) noexcept {
     // m_apply changes nothing in a chain; its callbacks could.
     (void)m_apply(const_cast<Mbuf*>(m), off, len, copy_piece, &to);
+}
+
+void cross_check(EspLane& lane, EspWork& work, const Job& job, const Mbuf* source) noexcept {
+    if (lane.cross == nullptr || job.failed) return;
+    work.differs = !lane.cross->same(lane.engine, *work.sa, job, source, work.out, work.lead);
 }
 
 Mbuf* fresh(uint32_t bytes) noexcept {

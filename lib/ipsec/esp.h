@@ -71,6 +71,8 @@ struct EspDone {
     Sa* sa;        // null: it is gone
 };
 
+class CrossCheck;
+
 // EspLane - what one lcore needs.
 class EspLane {
   public:
@@ -89,6 +91,7 @@ class EspLane {
     uint64_t now_s = 0;      // [l] set by the owner, once per burst: lifetimes are measured by it
     Random random;           // [l]
     SaResolver* const resolver;  // [I]
+    CrossCheck* cross = nullptr;  // [I] once packets come; the owner's: every so many jobs by another engine, too
 
     struct Batch;
     struct Flight;

@@ -43,12 +43,13 @@ struct EspWork {
     bool encrypt;
     bool waits;                  // it was planned by an earlier call, and the engine has not taken it yet
     bool gone;                   // its SA was, when the engine could have taken it
+    bool differs;                // a second engine has another result (cross_check.h)
 
     // begin - for a packet of this SA. What a plan always writes is left as it is.
     void begin(Sa& of) noexcept {
         sa = &of;
         out = copy = nullptr;
-        in_place = waits = gone = false;
+        in_place = waits = gone = differs = false;
     }
 };
 
@@ -195,6 +196,9 @@ enum class Plan : uint8_t { planned, refused, full };
 
 // give_up - free all that is in flight; the engine has been closed.
 void give_up(EspLane::Flight& flight) noexcept;
+
+// cross_check - ask the lane's second engine, if it has one: of jobs that are done, their windows still open.
+void cross_check(EspLane& lane, EspWork& work, const Job& job, const Mbuf* source) noexcept;
 
 // plan_output, plan_input - into the lane's batch. Refused: *fate says why, and it is counted.
 [[nodiscard]] Plan plan_output(EspLane& lane, Sa* sa, Mbuf* source, EspFate& fate) noexcept;

@@ -146,16 +146,18 @@ uint16_t submit(EspLane& lane, Sa* const* sas, Mbuf** packets, const uint64_t* t
 void finish(EspLane& lane, Batch& batch, uint16_t i, Resolved& resolved, EspDone& done) noexcept {
     EspWork& work = batch.work[i];
     Job& job = batch.jobs[i];
-    batch.close_windows(work.windows_from, work.windows_to);
     done = {.packet = work.source, .fate = {}, .tag = work.tag, .sa = resolved.of(work)};
-    if (done.sa == nullptr || work.gone) {
+    work.sa = done.sa;
+    const bool gone = done.sa == nullptr || work.gone;
+    if (!gone) esp::cross_check(lane, work, job, work.source);
+    batch.close_windows(work.windows_from, work.windows_to);
+    if (gone) {
         m_freem(work.out);
         m_freem(work.copy);
         done.fate.why = work.encrypt ? Xfrm::out_state : Xfrm::in_state;
         lane.counters.count(done.fate.why);
         return;
     }
-    work.sa = done.sa;
     const bool good = work.encrypt ? esp::finish_output(lane, work, job, &done.packet, &done.fate)
                                    : esp::finish_input(lane, work, job, &done.packet, &done.fate);
     if (good) lane.counters.count(Xfrm::ok);

@@ -17,6 +17,11 @@
 
 namespace umbuf::esp {
 
+// over_it - may this lane write over a packet of this SA's at all? Not while a second engine is to see what
+// the first one saw (cross_check.h), nor in flight (I2).
+[[nodiscard]] inline bool over_it(EspLane& lane, const Sa& sa) noexcept {
+    return sa.in_place && lane.cross == nullptr && &lane.batch() == &lane.own_batch();
+}
 // ours - one mbuf, ours alone, with room for so many bytes before its data (and kEspRoom beyond), and for
 // `end` bytes from its data on.
 [[nodiscard]] inline bool ours(const Mbuf* m, uint32_t before, uint32_t end) noexcept {

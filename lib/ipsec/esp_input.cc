@@ -102,7 +102,7 @@ Plan plan(EspLane& lane, Sa* sa, Mbuf* source, EspFate& fate) noexcept {
     if (sa->expired(text, lane.now_s)) return refuse(lane, sa, fate, Xfrm::in_expired);
 
     esp::peek(source, wire.at + head + text, terms.algorithm.icv(), job.icv);
-    if (sa->in_place && &batch == &lane.own_batch() && esp::ours(source, kEspRoom, wire.end)) return plan_in_place(batch, source, work, job, wire.at + head);
+    if (esp::over_it(lane, *sa) && esp::ours(source, kEspRoom, wire.end)) return plan_in_place(batch, source, work, job, wire.at + head);
     work.lead = terms.mode == SaMode::transport ? wire.ip.header : 0;
     const EspLane::Batch::Mark mark = batch.mark();
     work.out = esp::fresh(work.lead + text);
@@ -282,7 +282,9 @@ enum class Quick : uint8_t { declined, good, refused };
 // finish - true: packets[] has the new packet.
 bool finish(EspLane& lane, EspWork& work, Job& job, Mbuf** packets, EspFate* fates) noexcept {
     m_freem(work.copy);
-    const Xfrm why = __builtin_expect(job.failed, 0) ? Xfrm::in_error : judge(lane, work, job);
+    const Xfrm why = __builtin_expect(job.failed, 0) ? Xfrm::in_error
+                     : __builtin_expect(work.differs, 0) ? Xfrm::in_differs
+                                                         : judge(lane, work, job);
     if (why != Xfrm::ok) {
         if (work.in_place) put_back(lane, work, job);
         else m_freem(work.out);
@@ -304,6 +306,9 @@ uint16_t run_and_finish(EspLane& lane, Mbuf** packets, EspFate* fates) noexcept 
     lane.engine.run(lane.crypto(), batch.jobs.data(), batch.n);
     const uint16_t n = batch.n;
     uint16_t good = 0;
+    if (lane.cross != nullptr)
+        for (uint16_t i = 0; i < n; ++i) esp::cross_check(lane, batch.work[i], batch.jobs[i], packets[batch.work[i].index]);
+    // Windows close before the mbufs go that they look at.
     batch.clear();
     for (uint16_t i = 0; i < n; ++i) good = static_cast<uint16_t>(good + finish(lane, batch.work[i], batch.jobs[i], packets, fates));
     return good;
@@ -326,12 +331,13 @@ uint16_t esp_input(EspLane& lane, Sa* const* sas, Mbuf** packets, EspFate* fates
     EspLane::Batch& batch = lane.own_batch();
     lane.plan_in(batch);
     uint16_t good = 0;
+    const bool quickly = lane.cross == nullptr;  // what is written over is nobody else's to look at
     const auto flush = [&] { good = static_cast<uint16_t>(good + run_and_finish(lane, packets, fates)); };
     for (uint16_t i = 0; i < n; ++i) {
         fates[i] = {};
         esp::fetch_early(sas, packets, i, n);
         UM_ASSERT(sas[i] == nullptr || sas[i]->engine == &lane.engine);
-        if (const Quick did = do_quickly(lane, sas[i], packets[i], fates[i]); did != Quick::declined) {
+        if (const Quick did = quickly ? do_quickly(lane, sas[i], packets[i], fates[i]) : Quick::declined; did != Quick::declined) {
             good = static_cast<uint16_t>(good + (did == Quick::good));
             continue;
         }

@@ -273,7 +273,7 @@ Plan plan(EspLane& lane, Sa& sa, Mbuf* source, EspFate& fate) noexcept {
         return refuse(lane, sa, fate, why, error);
     const uint8_t inner = work.ip.v6 ? kProtoIpv6 : kProtoIpv4;
     write_tail(work, o.pad, sa.terms.mode == SaMode::transport ? work.ip.proto : inner);
-    if (sa.in_place && &batch == &lane.own_batch() && fixed == 0 && esp::ours(source, o.lead() + kEspRoom, o.text + o.icv))
+    if (esp::over_it(lane, sa) && fixed == 0 && esp::ours(source, o.lead() + kEspRoom, o.text + o.icv))
         return plan_in_place(lane, sa, source, work, o, front, fate);
 
     const EspLane::Batch::Mark mark = batch.mark();
@@ -354,10 +354,10 @@ void sum_udp(EspWork& work) noexcept {
 // finish - false: the device could not do it; its number is gone, the packet is as it was.
 bool finish(EspLane& lane, EspWork& work, const Job& job, Mbuf** packets, EspFate* fates) noexcept {
     m_freem(work.copy);
-    if (__builtin_expect(job.failed, 0)) {
-        UM_ASSERT(!work.in_place);  // engines that may fail do not write over the source (J6)
+    if (__builtin_expect(job.failed || work.differs, 0)) {
+        UM_ASSERT(!work.in_place);  // engines that may fail, or are doubted, do not write over the source (J6)
         m_freem(work.out);
-        (void)refuse(lane, *work.sa, fates[work.index], Xfrm::out_error, EIO);
+        (void)refuse(lane, *work.sa, fates[work.index], job.failed ? Xfrm::out_error : Xfrm::out_differs, job.failed ? EIO : 0);
         return false;
     }
     const uint32_t icv = work.icv;
@@ -384,6 +384,8 @@ uint16_t run_and_finish(EspLane& lane, Mbuf** packets, EspFate* fates) noexcept 
     lane.engine.run(lane.crypto(), batch.jobs.data(), batch.n);
     const uint16_t n = batch.n;
     uint16_t good = 0;
+    if (lane.cross != nullptr)
+        for (uint16_t i = 0; i < n; ++i) esp::cross_check(lane, batch.work[i], batch.jobs[i], packets[batch.work[i].index]);
     // Windows close before the mbufs go that they look at.
     batch.clear();
     for (uint16_t i = 0; i < n; ++i) good = static_cast<uint16_t>(good + finish(lane, batch.work[i], batch.jobs[i], packets, fates));
@@ -407,13 +409,14 @@ uint16_t esp_output(EspLane& lane, Sa* const* sas, Mbuf** packets, EspFate* fate
     EspLane::Batch& batch = lane.own_batch();
     lane.plan_in(batch);
     uint16_t good = 0;
+    const bool quickly = lane.cross == nullptr;  // what is written over is nobody else's to look at
     const auto flush = [&] { good = static_cast<uint16_t>(good + run_and_finish(lane, packets, fates)); };
     for (uint16_t i = 0; i < n; ++i) {
         fates[i] = {};
         esp::fetch_early(sas, packets, i, n);
         UM_ASSERT(sas[i]->engine == &lane.engine);
-        if (do_quickly(lane, *sas[i], packets[i])) {
-            ++done;
+        if (quickly && do_quickly(lane, *sas[i], packets[i])) {
+            ++good;
             continue;
         }
         Plan planned = plan(lane, *sas[i], packets[i], fates[i]);

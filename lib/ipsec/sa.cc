@@ -58,6 +58,14 @@ SaQuick quick_of(const SaTerms& t, const Engine& e) {
     return q;
 }
 
+Result<Secret> expand(const SaTerms& terms, std::span<const std::byte> key, const Engine& engine) {
+    Result<Secret> expanded = Secret::make(engine.key_bytes(terms.algorithm));
+    if (!expanded) return expanded.error();
+    if (const Status made = engine.make_key(terms.algorithm, key, expanded.value().data()); !made)
+        return Error{made.error().code, "SA " + std::to_string(terms.spi) + ": " + made.error().text};
+    return expanded;
+}
+
 }  // namespace
 
 Sa::Sa(const SaTerms& t, const Engine& e, Secret key, uint64_t now_s)
@@ -67,15 +75,23 @@ Sa::Sa(const SaTerms& t, const Engine& e, Secret key, uint64_t now_s)
 Result<std::unique_ptr<Sa>> Sa::make(const SaTerms& terms, std::span<const std::byte> key, const Engine& engine,
                                      uint64_t now_s) {
     if (const Status fits = check(terms, key.size(), engine); !fits) return fits.error();
-    Result<Secret> expanded = Secret::make(engine.key_bytes(terms.algorithm));
+    Result<Secret> expanded = expand(terms, key, engine);
     if (!expanded) return expanded.error();
-    if (const Status made = engine.make_key(terms.algorithm, key, expanded.value().data()); !made)
-        return Error{made.error().code, "SA " + std::to_string(terms.spi) + ": " + made.error().text};
     return std::unique_ptr<Sa>(new Sa(terms, engine, std::move(expanded.value()), now_s));
+}
+
+Status Sa::add_second(const Engine& other, std::span<const std::byte> key) {
+    if (const Status fits = check(terms, key.size(), other); !fits) return fits;
+    Result<Secret> expanded = expand(terms, key, other);
+    if (!expanded) return expanded.error();
+    second_key_ = std::move(expanded.value());
+    second_ = &other;
+    return {};
 }
 
 Sa::~Sa() {
     if (engine->drop_key != nullptr) engine->drop_key(key_.data());
+    if (second_ != nullptr && second_->drop_key != nullptr) second_->drop_key(second_key_.data());
 }
 
 bool Sa::past(const Lifetime& limit, uint64_t bytes, uint64_t now_s) const noexcept {

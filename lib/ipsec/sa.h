@@ -98,6 +98,11 @@ class alignas(64) Sa {
   public:
     uint16_t next_id = 1;        // [l] of outer IPv4 packets that may be fragmented (RFC 6864)
     [[nodiscard]] const std::byte* key() const noexcept { return key_.data(); }
+    // add_second - the same key for another engine, too (cross_check.h), which has to have the algorithm. Before
+    // the first packet. Control thread.
+    [[nodiscard]] Status add_second(const Engine& second, std::span<const std::byte> key);
+    [[nodiscard]] const Engine* second() const noexcept { return second_; }  // null: none
+    [[nodiscard]] const std::byte* second_key() const noexcept { return second_key_.data(); }
     SaCounters counters;         // [l]
     const SaTerms terms;         // [I]
 
@@ -119,6 +124,8 @@ class alignas(64) Sa {
     [[nodiscard]] bool expired_slowly(uint64_t bytes, uint64_t now_s) noexcept;
     [[nodiscard]] bool past(const Lifetime& limit, uint64_t bytes, uint64_t now_s) const noexcept;
 
+    Secret second_key_;               // [I]
+    const Engine* second_ = nullptr;  // [I]
     uint64_t born_s_;  // [I]
 };
 

@@ -26,6 +26,7 @@ namespace umbuf {
     X(in_blocked, "XfrmInPolBlock")           /* a policy discards it */                                \
     X(in_no_policy, "XfrmInNoPols")           /* no policy matches: discarded */                        \
     X(in_ecn, "EcnDecapDrop")                 /* RFC 6040: congestion marked, inner cannot say so */    \
+    X(in_differs, "EspInCrossCheck")          /* two engines disagree (cross_check.h) */                \
     X(in_dummy, "EspDummy")                   /* next header 59: dropped on purpose */                  \
     X(out_error, "XfrmOutError")              /* unreadable, too large, or no memory: the errno */      \
     X(out_header, "XfrmOutHdrError")          /* no IP packet */                                        \
@@ -34,6 +35,7 @@ namespace umbuf {
     X(out_blocked, "XfrmOutPolBlock")         /* a policy discards it, or none matches */               \
     X(out_state, "XfrmOutStateInvalid")       /* the SA went while the packet was with a device */      \
     X(out_mode, "XfrmOutStateModeError")      /* transport cannot carry it: fragments, protocol 59 */   \
+    X(out_differs, "EspOutCrossCheck")        /* two engines disagree (cross_check.h) */                \
     X(out_seq, "XfrmOutStateSeqError")        /* sequence numbers have ended */                         \
     X(out_expired, "XfrmOutStateExpired")     /* past a hard limit */
 

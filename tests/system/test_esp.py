@@ -153,8 +153,10 @@ class Esp(case.SystemTest):
                 ("crypto_openssl", ("aes-cbc-256+hmac-sha512", "AES-CBC", "SHA2-512-256", 32, 64), {"mode": "transport"}),
                 ("crypto_aesni_mb", ("aes-ctr-128+hmac-sha256", "AES-CTR", "SHA2-256-128", 20, 32), {"nat": True})):
             with self.subTest(f"{device} {algorithm[0]}"):
-                self.engine = ["--esp-engine=cryptodev:" + device]
+                difference = self.logs / "difference.pcapng"
+                self.engine = ["--esp-engine=cryptodev:" + device, "--cross-check=2", f"--cross-check-file={difference}"]
                 self.both_ways(algorithm, **terms)
+                self.assertFalse(difference.exists())
 
     def test_an_engine_that_is_not_here_is_refused_with_a_sentence(self):
         words, _ = self.sa(("aes-gcm-128", *AEADS["aes-gcm-128"]))

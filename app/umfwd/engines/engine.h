@@ -29,6 +29,9 @@ struct Engine {
     // end - control thread, after the lcores are quiet; frees what the engine still holds and counts
     // it as Drop::drained. Null: holds nothing.
     void (*end)(Stream& stream);
+    // poll - control thread, several times a second while the lcores run: what has to be said now. Null:
+    // nothing ever has.
+    void (*poll)(Stream& stream) = nullptr;
 };
 
 [[nodiscard]] std::span<const Engine* const> engines() noexcept;

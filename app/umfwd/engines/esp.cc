@@ -10,6 +10,7 @@
 //
 // One SA, one stream: two that encrypted by one key would use a nonce twice. A second one is refused. And
 // one SA for as long as the program lives: its numbers and its window go on after a stop and a start.
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <memory>
@@ -25,6 +26,7 @@
 #include "app/umfwd/settings.h"
 #include "drivers/crypto/cryptodev/cryptodev.h"
 #include "drivers/crypto/engines.h"
+#include "lib/ipsec/cross_check.h"
 #include "lib/ipsec/esp.h"
 #include "lib/ipsec/sa_text.h"
 #include "lib/ipsec/seq_file.h"
@@ -57,9 +59,11 @@ constexpr uint16_t kHeaders = kEspFlights * kEspBurst + kMaxBurst;
 
 struct Esp final : EngineState, SaResolver {
     std::unique_ptr<Sa> sa;
+    std::unique_ptr<CrossCheck> cross;
     std::unique_ptr<EspLane> lane;  // goes first: it may have packets of the SA
     std::unique_ptr<SeqFile> file;
     std::unique_ptr<SeqKeeper> keeper;  // before what it looks at goes
+    bool said = false;              // control thread: that two engines differ
     L2 headers[kHeaders];
     uint16_t free[kHeaders];  // of headers
     uint16_t n_free = 0;
@@ -101,6 +105,24 @@ Result<std::unique_ptr<SeqFile>> open_file(const Settings& settings, const SaTer
     return file;
 }
 
+// second_engine - who is asked besides: OpenSSL, or IPsec-MB if it is OpenSSL that does the work.
+Result<const umbuf::Engine*> second_engine(const Settings& settings) {
+    constexpr const char* kOpenssl = "cryptodev:crypto_openssl";
+    const Result<const umbuf::Engine*> second = find_esp_engine(settings.esp_engine == kOpenssl ? "ipsec-mb" : kOpenssl);
+    if (!second) return Error{second.error().code, "--cross-check: " + second.error().text};
+    return second;
+}
+
+Status add_second(const Settings& settings, Sa& sa, std::span<const std::byte> key) {
+    if (settings.cross_check == 0) return {};
+    const Result<const umbuf::Engine*> second = second_engine(settings);
+    if (!second) return second.error();
+    Status done = engine_selftest(*second.value(), sa.terms.algorithm);
+    if (done.ok()) done = sa.add_second(*second.value(), key);
+    if (done.ok()) return {};
+    return Error{done.error().code, "--cross-check: " + done.error().text};
+}
+
 Result<Sender> make_sender(const Settings& settings, const umbuf::Engine& engine, bool encrypt) {
     if (kept[encrypt].sender.sa != nullptr && kept[encrypt].words == settings.esp_sa) return std::move(kept[encrypt].sender);
     if (settings.esp_sa.empty()) return Error{EINVAL, "modes esp-enc and esp-dec need --esp-sa"};
@@ -121,6 +143,7 @@ Result<Sender> make_sender(const Settings& settings, const umbuf::Engine& engine
     if (const Status tested = engine_selftest(engine, terms.algorithm); !tested) return tested.error();
     Result<std::unique_ptr<Sa>> sa = Sa::make(terms, key.value().bytes(), engine, now_s());
     if (!sa) return sa.error();
+    if (const Status added = add_second(settings, *sa.value(), key.value().bytes()); !added) return added.error();
     sender.sa = std::move(sa.value());
     return sender;
 }
@@ -136,6 +159,13 @@ Status begin(Stream& stream, bool encrypt) {
     if (!lane) return lane.error();
     Result<Sender> sender = make_sender(*stream.settings, *engine.value(), encrypt);
     if (!sender) return sender.error();
+    if (const uint32_t every = stream.settings->cross_check; every != 0) {
+        const umbuf::Engine& second = *sender.value().sa->second();
+        Result<std::unique_ptr<CrossCheck>> cross = CrossCheck::make(second, every, static_cast<int>(rte_socket_id()));
+        if (!cross) return Error{cross.error().code, "--cross-check: " + cross.error().text};
+        state->cross = std::move(cross.value());
+        lane.value()->cross = state->cross.get();
+    }
     state->lane = std::move(lane.value());
     state->sa = std::move(sender.value().sa);
     state->file = std::move(sender.value().file);
@@ -156,12 +186,26 @@ void remember(Esp& esp) {
         if (!status) say("--esp-seq-file: " + status.error().text + "\n");
 }
 
+// say_difference - once: who differs about what, and where the packet is.
+void say_difference(Stream& stream) {
+    if (stream.state == nullptr) return;
+    Esp& esp = static_cast<Esp&>(*stream.state);
+    if (esp.cross == nullptr || esp.said || !esp.cross->found()) return;
+    esp.said = true;
+    const std::string& file = stream.settings->cross_check_file;
+    const Status written = esp.cross->write(file);
+    std::fprintf(stderr, "umfwd: --cross-check: %s; %s%s\n", esp.cross->describe().c_str(),
+                 written.ok() ? "the packet is in " : written.error().text.c_str(), written.ok() ? file.c_str() : "");
+}
+
 template <bool kEncrypt>
 void end(Stream& stream) {
     if (stream.state == nullptr) return;
+    say_difference(stream);
     Esp& esp = static_cast<Esp&>(*stream.state);
     if (const uint32_t left = esp_in_flight(*esp.lane); left > 0) stream.stats.drop(Drop::drained, left);
     esp.lane.reset();
+    esp.cross.reset();
     if (esp.file != nullptr) remember(esp);
     kept[kEncrypt] = {stream.settings->esp_sa, {std::move(esp.sa), std::move(esp.file)}};
     stream.state.reset();
@@ -192,6 +236,8 @@ Drop drop_of(const EspFate& fate) noexcept {
     case Xfrm::out_error: return fate.error == ENOBUFS ? Drop::no_mbuf : Drop::esp;
     case Xfrm::in_header:
     case Xfrm::out_header: return Drop::malformed;
+    case Xfrm::in_differs:
+    case Xfrm::out_differs: return Drop::esp_differs;
     case Xfrm::in_mismatch:
     case Xfrm::in_no_states: return Drop::not_handled;
     default: return Drop::esp;
@@ -297,6 +343,7 @@ const Engine esp_enc_engine = {
     .begin = [](Stream& stream) { return begin(stream, true); },
     .burst = burst<true>,
     .end = end<true>,
+    .poll = say_difference,
 };
 
 const Engine esp_dec_engine = {
@@ -307,6 +354,7 @@ const Engine esp_dec_engine = {
     .begin = [](Stream& stream) { return begin(stream, false); },
     .burst = burst<false>,
     .end = end<false>,
+    .poll = say_difference,
 };
 
 }  // namespace umbuf::fwd

@@ -578,6 +578,8 @@ void Forwarder::poll() {
         s.unread.erase(port.id());
         if (Status status = port.halt(s.quiesce()); !status) say(status.error().text + "\n");
     });
+    if (s.running && s.engine->poll != nullptr)
+        for (const Placed& p : s.placed) s.engine->poll(*p.stream);
     reclaim_set_aside();
 }
 

@@ -24,6 +24,7 @@ inline constexpr uint16_t kMaxBurst = 512;  // testpmd's limit
     X(not_handled, "not-handled")  /* a packet that the mode has no use for */ \
     X(read_only, "read-only")      /* had to be written, could not be made private */ \
     X(esp, "esp-refused")          /* mode esp-*: replay, ICV, padding, limits */ \
+    X(esp_differs, "esp-cross-check") /* --cross-check: two engines disagree about it */ \
     X(seq_done, "seq-received")    /* mode seqgen: checked and consumed */     \
     X(io_error, "io-error")        /* mode sendfile: the file could not be read there, or before */ \
     X(drained, "drained")          /* still queued when forwarding stopped */
