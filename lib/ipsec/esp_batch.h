@@ -166,7 +166,10 @@ inline constexpr uint32_t kBytesEarly = 512;  // of each; the processor fetches 
         if (const Sa* sa = sas[i + kKeysAhead]; sa != sas[i] && sa != nullptr) sa->fetch_key_early();
     if (i + kBytesAhead < n) {
         const Mbuf* m = packets[i + kBytesAhead];
-        if (__builtin_expect(m_unmapped(m), 0)) return;
+        if (__builtin_expect(m->next() != nullptr, 0)) {  // who looks into it first is add_chain()
+            __builtin_prefetch(m->next());
+            __builtin_prefetch(&m->next()->rte.next);
+        }
         const std::byte* const at = m->data();
         const uint32_t len = m->len(), early = std::min(len, kBytesEarly);
         __builtin_prefetch(at - 1);

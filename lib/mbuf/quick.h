@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// quick.h - the usual copy, and the usual free, of an mbuf with storage: each field written once. For
-// lib/mbuf's own files only.
+// quick.h - the usual copy, the usual free, and the usual making of an mbuf with storage: each field written
+// once. For lib/mbuf's own files only.
 //
-// The verbs' long way says what is done: fresh::take, ext_share, header::copy; and m_free, with
-// ext::go_home. Here it is done again in one run for the case in which nothing is unusual, because a
+// The verbs' long way says what is done: fresh::take, ext_share, header::copy; m_free, with ext::go_home;
+// m_clget, with ext::attach. Here it is done again in one run for the case in which nothing is unusual, because a
 // copy and its free are what a shared cluster costs, whatever the scheme. What is unusual - an armed
 // fault, tracing, an empty cache, tags, a header that is still in use - is declined before anything
 // is changed, and goes the long way; so nothing can fail here, and nothing is counted.
@@ -101,6 +101,36 @@ template <bool Packet>
     copy->m_type = MT_DATA;
     copy->nextpkt = nullptr;
     c.data_len = static_cast<uint16_t>(part.length);
+}
+
+// fresh_cluster - an mbuf with a cluster of kClusterSizes[i], as fresh::take() and m_clget() make one. Null: one
+// of them has to. What the next one will be is fetched early: it was freed long ago, as a rule.
+[[nodiscard, gnu::always_inline]] inline Mbuf* fresh_cluster(uint32_t flags, MType type, uint8_t i) noexcept {
+    if (__builtin_expect(zone::fault_in.load(sync::relaxed) != 0 || trace::on() || !zone::iova_is_va, 0)) return nullptr;
+    Zone& zone = *zone::here().clusters[i];
+    rte_mempool_cache* clusters = rte_mempool_default_cache(zone.pool, rte_lcore_id());
+    if (__builtin_expect(clusters == nullptr || clusters->len < 2, 0)) return nullptr;
+    Mbuf* m = take_header();
+    if (__builtin_expect(m == nullptr, 0)) return nullptr;
+    ExtControl* control = static_cast<ExtControl*>(clusters->objs[--clusters->len]);
+    std::byte* const base = reinterpret_cast<std::byte*>(control + 1);
+    __builtin_prefetch(static_cast<ExtControl*>(clusters->objs[clusters->len - 1]) + 1);
+    rte_mbuf& r = m->rte;
+    r.buf_addr = base;
+    rte_mbuf_iova_set(&r, reinterpret_cast<rte_iova_t>(base));
+    r.buf_len = static_cast<uint16_t>(kClusterSizes[i]);
+    r.data_off = 0;
+    r.data_len = 0;
+    r.shinfo = &m->shinfo;
+    blank_header(r);
+    rte_mbuf_ext_refcnt_set(&m->shinfo, 1);
+    m->ctl.store(control, sync::relaxed);
+    m->m_flags = flags | M_EXT;
+    m->ext_type = ExtType::cluster;
+    m->ext_zone = zone::number_of(zone);
+    m->m_type = type;
+    m->nextpkt = nullptr;
+    return m;
 }
 
 // may_free - m is of the mbuf zone, with storage, and nobody else knows its header or its record.

@@ -478,10 +478,6 @@ Node& find_here() noexcept {
 
 rte_mempool* cluster_pool(uint8_t number) noexcept { return g.cluster_pools[number]; }
 
-uint8_t number_of(const Zone& cluster_zone) noexcept {
-    return static_cast<uint8_t>(cluster_zone.socket * kClusterZones + cluster_zone.cluster);
-}
-
 namespace {
 // Are we about to go to the common store for more, and is little left there? Then what this thread
 // holds back (MergedReleases) is wanted. Elements in a cache are not: the cheap test comes first.

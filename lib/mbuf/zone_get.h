@@ -44,7 +44,9 @@ inline constinit thread_local Node* here_ = nullptr;
 
 // cluster_pool - by the number kept in Mbuf::ext_zone, for a free that does not load the control.
 [[nodiscard]] rte_mempool* cluster_pool(uint8_t number) noexcept;
-[[nodiscard]] uint8_t number_of(const Zone& cluster_zone) noexcept;
+[[nodiscard]] inline uint8_t number_of(const Zone& cluster_zone) noexcept {
+    return static_cast<uint8_t>(cluster_zone.socket * kClusterZones + cluster_zone.cluster);
+}
 
 // fault_fires - is this the allocation that alloc_faults_arm() wants to fail?
 inline constinit sync::atomic<int64_t> fault_in{0};  // allocations until it fires; 0: disarmed

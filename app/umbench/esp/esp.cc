@@ -35,9 +35,6 @@ constexpr uint32_t kMost = 16000;      // packets in a working set
 constexpr uint32_t kWaiting = 512;     // that came out, beyond L2
 constexpr uint32_t kOverhead = 320;    // bytes of a packet's mbuf that are touched besides its own
 constexpr uint32_t kCache = 256;       // elements of each zone that the lcore keeps
-// Clusters: what waits, and what is on its way. A zone is a ring, so those that are never needed would be gone
-// through, too, and be in no cache.
-constexpr uint32_t kClusters = kWaiting + 4 * kCache - 1;
 constexpr const Engine* kEngines[] = {&ipsec_mb_engine};
 
 using Bytes = std::vector<std::byte>;
@@ -257,30 +254,32 @@ class Bench {
     std::vector<double> bursts_;  // of this trial: cycles per packet
 };
 
-// Memory - zones and pages for as long as it lives.
+// Memory - zones and pages for one case, as large as it needs. A zone is a ring: elements that are never needed
+// would be gone through, too, and be in no cache and no TLB.
 struct Memory {
     Zone* packets = nullptr;
-    Status open() {
+    Status open(const EspCase& what) {
+        const uint32_t more = kWaiting + 2 * kCache;
         ZoneConfig config;
-        config.mbufs = 40959;
-        config.clusters[0] = kClusters;
+        config.mbufs = 2 * what.packets + more + kCache;
+        config.clusters[0] = more;
         config.cache = kCache;
         const int socket = static_cast<int>(rte_socket_id());
         if (Status zones = mbinit(config, {socket}); !zones) return zones;
-        Result<Zone*> zone = packet_zone("umbench_packets", 16383, kMCLBytes, socket, kCache);
+        Result<Zone*> zone = packet_zone("umbench_packets", what.packets + more, kMCLBytes, socket, kCache);
         if (!zone) return zone.error();
         packets = zone.value();
+        if (what.source != Source::unmapped) return {};
         ArenaConfig arena;
         arena.cache.pages = 0;
-        arena.anonymous = {2048, 16384};
+        // What is sent of a packet that is to be decrypted is a little more than it; and no page is filled to the end.
+        arena.anonymous = {what.packets * (what.size + 64) / (Sources::kPageBytes - 2048) + 64, Sources::kPageBytes};
         return arena_open(arena, socket);
     }
     static Status close() {
         refs_flush();
-        stop_librte();
         if (!arena_close().empty()) return Error{EBUSY, "a page is still held"};
         for (const Unbalanced& u : mbfini()) return Error{EBUSY, fmt::format("zone {} has {} elements out", u.zone, u.in_use)};
-        rte_eal_cleanup();
         return {};
     }
 };
@@ -301,7 +300,7 @@ const Engine* engine_named(const std::string& name) {
     return nullptr;
 }
 
-Result<EspRow> measure_case(EspCase what, Zone* zone, unsigned rounds, uint32_t packets) {
+Result<EspRow> measure_case(EspCase what, unsigned rounds, uint32_t packets) {
     what.packets = what.inside ? kInside : packets != 0 ? packets : beyond_l2(what.size);
     const std::vector<std::string> keys = make_keys(what.algorithm, what.sas);
     what.keys = &keys;
@@ -313,11 +312,17 @@ Result<EspRow> measure_case(EspCase what, Zone* zone, unsigned rounds, uint32_t 
     row.working_set = what.working_set();
     row.size = what.size;
     row.sas = what.sas;
-    Bench bench(what, zone);
-    if (Status opened = bench.open(); !opened) return opened.error();
-    if (Status ran = bench.run(row, rounds); !ran)
-        return Error{ran.error().code, fmt::format("{}, {}, {}, {} bytes, {} SAs, {}, {} L2: {}", row.engine, row.algorithm,
-                                                   row.direction, row.size, row.sas, row.source, row.working_set, ran.error().text)};
+    Memory memory;
+    if (Status opened = memory.open(what); !opened) return opened.error();
+    {
+        const MergedReleases merged;  // as in a forwarder's lane
+        Bench bench(what, memory.packets);
+        if (Status opened = bench.open(); !opened) return opened.error();
+        if (Status ran = bench.run(row, rounds); !ran)
+            return Error{ran.error().code, fmt::format("{}, {}, {}, {} bytes, {} SAs, {}, {} L2: {}", row.engine, row.algorithm,
+                                                       row.direction, row.size, row.sas, row.source, row.working_set, ran.error().text)};
+    }
+    if (Status closed = Memory::close(); !closed) return closed.error();
     return row;
 }
 
@@ -349,19 +354,6 @@ Result<std::vector<EspCase>> cases_of(const EspPlan& plan) {
     return cases;
 }
 
-Result<std::vector<EspRow>> measure_cases(const std::vector<EspCase>& cases, Zone* zone, const EspPlan& plan,
-                                          const std::function<void(const std::string&)>& progress) {
-    const MergedReleases merged;  // as in a forwarder's lane
-    std::vector<EspRow> rows;
-    for (const EspCase& what : cases) {
-        Result<EspRow> row = measure_case(what, zone, plan.rounds, plan.packets);
-        if (!row) return row.error();
-        rows.push_back(std::move(row.value()));
-        progress(fmt::format("{} of {}", rows.size(), cases.size()));
-    }
-    return rows;
-}
-
 }  // namespace
 
 std::vector<std::string> esp_engines() {
@@ -374,10 +366,15 @@ Result<std::vector<EspRow>> measure_esp(const EspPlan& plan, const std::function
     const Result<std::vector<EspCase>> cases = cases_of(plan);
     if (!cases) return cases.error();
     if (Status eal = start_eal(1); !eal) return eal.error();
-    Memory memory;
-    if (Status opened = memory.open(); !opened) return opened.error();
-    Result<std::vector<EspRow>> rows = measure_cases(cases.value(), memory.packets, plan, progress);
-    if (Status closed = Memory::close(); rows && !closed) return closed.error();
+    std::vector<EspRow> rows;
+    for (const EspCase& what : cases.value()) {
+        Result<EspRow> row = measure_case(what, plan.rounds, plan.packets);
+        if (!row) return row.error();
+        rows.push_back(std::move(row.value()));
+        progress(fmt::format("{} of {}", rows.size(), cases.value().size()));
+    }
+    stop_librte();
+    rte_eal_cleanup();
     return rows;
 }
 

@@ -10,7 +10,6 @@
 namespace umbuf::bench {
 namespace {
 
-constexpr uint32_t kPageBytes = 16384;  // of the arena's anonymous pages
 constexpr uint32_t kHeadroom = 64;      // before a sender's headers
 
 }  // namespace

@@ -13,6 +13,8 @@ namespace umbuf::bench {
 
 class Sources {
   public:
+    static constexpr uint32_t kPageBytes = 16384;  // of the arena's anonymous pages
+
     explicit Sources(Zone* zone) : zone_(zone) {}
     ~Sources() { forget(); }
     Sources(const Sources&) = delete;

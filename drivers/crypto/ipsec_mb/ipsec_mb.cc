@@ -108,14 +108,16 @@ void close_lane(EngineLane* opaque) noexcept {
     delete lane;
 }
 
-// fetch_early - the first lines of what the next job reads: they arrive while this one is done. The processor
+// fetch_early - the first lines of what the next job reads and writes: they arrive while this one is done. The processor
 // fetches the rest by itself.
-constexpr uint32_t kEarly = 512;  // bytes; found by trying (umbench esp)
+constexpr uint32_t kEarly = 1024;  // bytes; found by trying (umbench esp)
 [[gnu::always_inline]] inline void fetch_early(const Job& job) noexcept {
-    const Piece& first = job.source[job.source.size() > 2 ? 1 : 0];  // before a packet's pages there are its headers
+    const Piece& first = job.source[job.source.size() > 2 ? 1 : 0];  // pages are behind the headers
     const uint32_t most = first.len < kEarly ? first.len : kEarly;
     for (uint32_t at = 0; at < most; at += 64) __builtin_prefetch(first.at + at);
-    __builtin_prefetch(job.key);
+    const Room& room = job.to[0];
+    const uint32_t much = room.len < kEarly ? room.len : kEarly;
+    for (uint32_t at = 0; at < much; at += 64) __builtin_prefetch(room.at + at);
 }
 
 void run(EngineLane& opaque, Job* jobs, uint16_t n) noexcept {

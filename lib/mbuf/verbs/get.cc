@@ -2,6 +2,7 @@
 // get.cc - m_get and its kin.
 #include <cstring>
 
+#include "lib/mbuf/quick.h"
 #include "lib/mbuf/verbs/chain.h"
 #include "lib/mbuf/verbs/fresh.h"
 #include "lib/mbuf/verbs/inline_room.h"
@@ -22,6 +23,8 @@ Mbuf* m_getcl(int how, MType type, uint32_t flags) noexcept {
 }
 
 Mbuf* m_getjcl(int how, MType type, uint32_t flags, uint32_t size) noexcept {
+    if (__builtin_expect(size <= kMCLBytes, 1))
+        if (Mbuf* m = quick::fresh_cluster(flags & M_PKTHDR, type, 0); m != nullptr) return m;
     Mbuf* m = fresh::take(flags & M_PKTHDR, type);
     if (m == nullptr || m_clget(m, how, size) == 0) return m;
     m_free(m);

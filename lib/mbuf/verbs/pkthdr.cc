@@ -84,7 +84,7 @@ int m_dup_pkthdr(Mbuf* to, const Mbuf* from, int how) noexcept {
 void m_move_pkthdr(Mbuf* to, Mbuf* from) noexcept {
     UM_ASSERT(!to->foreign() && from->has_pkthdr() && to != from);
     to->make_valid();
-    m_tag_delete_chain(to);
+    if (__builtin_expect(to->tags != nullptr, 0)) m_tag_delete_chain(to);
     header::move(to, from);
 }
 
