@@ -160,6 +160,7 @@ inline constexpr uint32_t kBytesEarly = 512;  // of each; the processor fetches 
         const rte_mbuf& r = packets[i + kMbufsAhead]->rte;
         __builtin_prefetch(&r);
         __builtin_prefetch(&r.next);
+        __builtin_prefetch(&packets[i + kMbufsAhead]->shinfo);
         if (const Sa* sa = sas[i + kMbufsAhead]; sa != sas[i] && sa != nullptr) sa->fetch_early();
     }
     if (i + kKeysAhead < n)
@@ -169,6 +170,12 @@ inline constexpr uint32_t kBytesEarly = 512;  // of each; the processor fetches 
         if (__builtin_expect(m->next() != nullptr, 0)) {  // who looks into it first is add_chain()
             __builtin_prefetch(m->next());
             __builtin_prefetch(&m->next()->rte.next);
+        }
+        // A copy is let go of when it has been read: its storage's count, and the header of a packet that it shares.
+        if ((m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) != 0) {
+            const ExtControl* shared = m->ctl.load(sync::relaxed);
+            __builtin_prefetch(shared);
+            __builtin_prefetch(reinterpret_cast<const Mbuf*>(shared) - 1);
         }
         const std::byte* const at = m->data();
         const uint32_t len = m->len(), early = std::min(len, kBytesEarly);

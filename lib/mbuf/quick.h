@@ -114,6 +114,12 @@ template <bool Packet>
     if (__builtin_expect(m == nullptr, 0)) return nullptr;
     ExtControl* control = static_cast<ExtControl*>(clusters->objs[--clusters->len]);
     std::byte* const base = reinterpret_cast<std::byte*>(control + 1);
+    if (const rte_mempool_cache* headers = rte_mempool_default_cache(m->rte.pool, rte_lcore_id()); headers->len > 0) {
+        const Mbuf* next = static_cast<const Mbuf*>(headers->objs[headers->len - 1]);
+        __builtin_prefetch(next);
+        __builtin_prefetch(&next->rte.next);
+        __builtin_prefetch(&next->shinfo);
+    }
     __builtin_prefetch(static_cast<ExtControl*>(clusters->objs[clusters->len - 1]) + 1);
     rte_mbuf& r = m->rte;
     r.buf_addr = base;

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include <rte_errno.h>
+#include <rte_lcore.h>
 
 #include "lib/mbuf/refs.h"
 #include "lib/mbuf/zone_get.h"
@@ -16,11 +17,32 @@ namespace {
 
 using stat::Kind;
 
-struct Counters {  // add_shared
+// What others read. The refusals are counted here (add_shared), the rest is set by windows_sample().
+struct Counters {
     sync::Counter not_ready, failed, impossible;
     sync::Counter bytes[static_cast<size_t>(CopiedFor::count)];
     sync::Counter times[static_cast<size_t>(CopiedFor::count)];
 };
+
+// What was copied, or read: each lcore counts by itself, because it counts per packet. Other threads share
+// the last place.
+struct alignas(64) Copied {
+    sync::Counter bytes[static_cast<size_t>(CopiedFor::count)];
+    sync::Counter times[static_cast<size_t>(CopiedFor::count)];
+};
+Copied copied[RTE_MAX_LCORE + 1];
+
+void note_copied(size_t why, uint32_t bytes) noexcept {
+    const unsigned lcore = rte_lcore_id();
+    if (__builtin_expect(lcore < RTE_MAX_LCORE, 1)) {
+        copied[lcore].bytes[why].add(bytes);
+        copied[lcore].times[why].add(1);
+    } else {
+        copied[RTE_MAX_LCORE].bytes[why].add_shared(bytes);
+        copied[RTE_MAX_LCORE].times[why].add_shared(1);
+    }
+}
+
 constexpr char kRefused[] = "to touch bytes", kBytes[] = "that the CPU read out of pages", kTimes[] = "of bytes of pages, in pieces";
 constexpr stat::Field kFields[] = {
     {"refused", "requests", Kind::counter, 1, kRefused, "reason=not-ready"},
@@ -51,8 +73,7 @@ const char* name_of(CopiedFor why) noexcept {
 
 void ReadWindow::open(CopiedFor why) noexcept {
     bytes_ = page_ops->open(bytes_, len_);
-    g->bytes[static_cast<size_t>(why)].add_shared(len_);
-    g->times[static_cast<size_t>(why)].add_shared(1);
+    note_copied(static_cast<size_t>(why), len_);
 }
 
 bool m_changeable(const Mbuf* m) noexcept {
@@ -77,11 +98,20 @@ int refused(int error) noexcept {
 
 WindowCounters window_counters() noexcept {
     WindowCounters c{g->not_ready.read(), g->failed.read(), g->impossible.read(), {}, {}};
-    for (size_t i = 0; i < static_cast<size_t>(CopiedFor::count); ++i) {
-        c.copied_bytes[i] = g->bytes[i].read();
-        c.copied_times[i] = g->times[i].read();
-    }
+    for (const Copied& by : copied)
+        for (size_t i = 0; i < static_cast<size_t>(CopiedFor::count); ++i) {
+            c.copied_bytes[i] += by.bytes[i].read();
+            c.copied_times[i] += by.times[i].read();
+        }
     return c;
+}
+
+void windows_sample() noexcept {
+    const WindowCounters now = window_counters();
+    for (size_t i = 0; i < static_cast<size_t>(CopiedFor::count); ++i) {
+        g->bytes[i].set(now.copied_bytes[i]);
+        g->times[i].set(now.copied_times[i]);
+    }
 }
 
 }  // namespace umbuf

@@ -129,5 +129,7 @@ struct WindowCounters {
     uint64_t copied_times[static_cast<size_t>(CopiedFor::count)];
 };
 [[nodiscard]] WindowCounters window_counters() noexcept;
+// windows_sample - what lcores counted, each by itself, into the numbers that others read. Control thread.
+void windows_sample() noexcept;
 
 }  // namespace umbuf

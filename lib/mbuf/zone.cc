@@ -19,6 +19,7 @@
 #include "lib/mbuf/ext_ops.h"
 #include "lib/mbuf/tag.h"
 #include "lib/mbuf/trace.h"
+#include "lib/mbuf/window.h"
 #include "lib/mbuf/zone_get.h"
 
 namespace umbuf {
@@ -401,6 +402,7 @@ void zones_sample() noexcept {
         if (level.in_use > s.peak.read()) s.peak.set(level.in_use);
     }
     traps->stuck.set(refs_counters().stuck);
+    windows_sample();
 }
 
 bool alloc_bulk(Zone& zone, rte_mbuf** packets, unsigned n) noexcept {

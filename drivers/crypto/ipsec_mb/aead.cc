@@ -50,7 +50,7 @@ Gmac gmac_of(const IMB_MGR* m, uint8_t bytes) noexcept {
 const uint8_t* one_piece(const Job& job) noexcept {
     if (job.to.size() != 1) return nullptr;
     if (job.source.size() == 1) return u8(job.source[0].at);
-    if (job.len > kGather) return nullptr;
+    if (job.len > (job.source.size() > 2 ? 4 * kGather : kGather)) return nullptr;
     std::byte* to = job.to[0].at;
     for (const Piece& piece : job.source) {
         std::memcpy(to, piece.at, piece.len);
