@@ -31,6 +31,7 @@
 
 #include "lib/base/result.h"
 #include "lib/ipsec/engine.h"
+#include "lib/ipsec/ipsec_stats.h"
 #include "lib/ipsec/random.h"
 #include "lib/ipsec/sa.h"
 #include "lib/ipsec/xfrm_stat.h"
@@ -87,7 +88,7 @@ class EspLane {
     EspLane& operator=(const EspLane&) = delete;
 
     const Engine& engine;    // [I] all SAs of its packets have keys of this engine
-    XfrmCounters counters;   // [l]
+    LaneCounters counters;   // [l]
     uint64_t now_s = 0;      // [l] set by the owner, once per burst: lifetimes are measured by it
     Random random;           // [l]
     SaResolver* const resolver;  // [I]

@@ -2,6 +2,8 @@
 // sa.cc - SAs, made and measured.
 #include "lib/ipsec/sa.h"
 
+#include <array>
+#include <cstdio>
 #include <string>
 
 namespace umbuf {
@@ -70,7 +72,8 @@ Result<Secret> expand(const SaTerms& terms, std::span<const std::byte> key, cons
 
 Sa::Sa(const SaTerms& t, const Engine& e, Secret key, uint64_t now_s)
     : quick(quick_of(t, e)), engine(&e), sequence(t.esn, t.seq_floor), window(t.window), in_place(in_place_of(t, e)),
-      limited_(t.soft != Lifetime{} || t.hard != Lifetime{}), key_(std::move(key)), terms(t), born_s_(now_s) {}
+      limited_(t.soft != Lifetime{} || t.hard != Lifetime{}), key_(std::move(key)), cells(sa_fields(), labels_of(t)), counters(*cells), terms(t),
+      born_s_(now_s) {}
 
 Result<std::unique_ptr<Sa>> Sa::make(const SaTerms& terms, std::span<const std::byte> key, const Engine& engine,
                                      uint64_t now_s) {
@@ -92,6 +95,12 @@ Status Sa::add_second(const Engine& other, std::span<const std::byte> key) {
 Sa::~Sa() {
     if (engine->drop_key != nullptr) engine->drop_key(key_.data());
     if (second_ != nullptr && second_->drop_key != nullptr) second_->drop_key(second_key_.data());
+}
+
+std::string Sa::labels_of(const SaTerms& terms) {
+    std::array<char, 64> text;
+    std::snprintf(text.data(), text.size(), "spi=0x%x,sa=%u,generation=%u", terms.spi, terms.id, terms.generation);
+    return text.data();
 }
 
 bool Sa::past(const Lifetime& limit, uint64_t bytes, uint64_t now_s) const noexcept {

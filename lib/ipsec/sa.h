@@ -10,10 +10,12 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "lib/base/result.h"
 #include "lib/ipsec/algorithm.h"
 #include "lib/ipsec/engine.h"
+#include "lib/ipsec/ipsec_stats.h"
 #include "lib/ipsec/outer.h"
 #include "lib/ipsec/replay.h"
 #include "lib/ipsec/secret.h"
@@ -103,7 +105,8 @@ class alignas(64) Sa {
     [[nodiscard]] Status add_second(const Engine& second, std::span<const std::byte> key);
     [[nodiscard]] const Engine* second() const noexcept { return second_; }  // null: none
     [[nodiscard]] const std::byte* second_key() const noexcept { return second_key_.data(); }
-    SaCounters counters;         // [l]
+    const stat::Box<SaCounters> cells;  // [I]
+    SaCounters& counters;        // [l] where everybody can read
     const SaTerms terms;         // [I]
 
     // fetch_early - what a packet of this SA will ask for.
@@ -122,6 +125,7 @@ class alignas(64) Sa {
   private:
     Sa(const SaTerms& t, const Engine& e, Secret key, uint64_t now_s);
     [[nodiscard]] bool expired_slowly(uint64_t bytes, uint64_t now_s) noexcept;
+    [[nodiscard]] static std::string labels_of(const SaTerms& terms);
     [[nodiscard]] bool past(const Lifetime& limit, uint64_t bytes, uint64_t now_s) const noexcept;
 
     Secret second_key_;               // [I]

@@ -89,9 +89,8 @@ struct EngineTest : MbufTest {
         ASSERT_TRUE(begun.ok()) << begun.error().text;
     }
     void tee_to(const std::vector<int>& wires_out) {
-        stream.tee = std::vector<fwd::Way>(wires_out.size());
-        for (size_t i = 0; i < wires_out.size(); ++i)
-            stream.tee[i].port = wire(wires_out[i]).port.get();
+        stream.tee.clear();
+        for (const int out : wires_out) stream.tee.emplace_back(wire(out).port.get(), "to=" + std::to_string(out));
     }
     static void send_in(Mbuf* m) { ASSERT_EQ(rte_ring_enqueue(wire(0).in, &m->rte), 0); }
     static Mbuf* take_out(int number = 1) {
@@ -610,8 +609,8 @@ TEST_F(EngineTest, TeeSendsEachPortEverythingFromOneBuffer) {
     EXPECT_EQ(out(0), frames);
     EXPECT_EQ(out(1), frames);
     EXPECT_EQ(stream.stats.made.read(), 2 * frames.size());
-    EXPECT_EQ(stream.tee[0].tx.read(), frames.size());
-    EXPECT_EQ(stream.tee[1].tx.read(), frames.size());
+    EXPECT_EQ(stream.tee[0].stats->tx.read(), frames.size());
+    EXPECT_EQ(stream.tee[1].stats->tx.read(), frames.size());
 
     send_in(chained(pattern(4000), 1500));
     run();

@@ -157,6 +157,7 @@ Status begin(Stream& stream, bool encrypt) {
     if (!engine) return Error{engine.error().code, "--esp-engine: " + engine.error().text};
     Result<std::unique_ptr<EspLane>> lane = EspLane::make(*engine.value(), static_cast<int>(rte_socket_id()), state.get());
     if (!lane) return lane.error();
+    lane.value()->counters.list(stream.labels);
     Result<Sender> sender = make_sender(*stream.settings, *engine.value(), encrypt);
     if (!sender) return sender.error();
     if (const uint32_t every = stream.settings->cross_check; every != 0) {

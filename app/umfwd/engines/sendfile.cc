@@ -72,6 +72,21 @@ class Views {
     uint32_t first_ = 0, n_ = 0;
 };
 
+struct FileStats {
+    sync::Counter calls, packets, bytes, copied, ahead, waits, no_mbuf;
+    sync::Counter gave_up;  // 0 or 1
+};
+constexpr stat::Field kFields[] = {
+    {"sendfile_calls", "calls", stat::Kind::counter, 1, "sendings of the whole file that were begun"},
+    {"sendfile_packets", "packets", stat::Kind::counter, 1, "with bytes of the file, taken by the port"},
+    {"sendfile_bytes", "bytes", stat::Kind::counter, 1, "of the file, taken by the port"},
+    {"copied_packets", "packets", stat::Kind::counter, 1, "that were copied as a whole", "reason=ext-pgs-off"},
+    {"sendfile_ahead", "pages", stat::Kind::counter, 1, "asked for before they were needed"},
+    {"sendfile_waits", "packets", stat::Kind::counter, 1, "whose page had not arrived"},
+    {"sendfile_no_mbuf", "tries", stat::Kind::counter, 1, "to make a packet that found no mbuf"},
+    {"sendfile_given_up", "streams", stat::Kind::gauge, 1, "1: the file could not be read on"},
+};
+
 struct State : EngineState {
     std::shared_ptr<Source> source;                 // [I]
     bool tells = false;                             // [I] the source's numbers, too
@@ -93,11 +108,11 @@ struct State : EngineState {
     bool copy_waits = false;                        // [s] for the first view; and was counted:
     uint64_t copies_waited = 0;                     // [s]
     ReadyQueue queue;                               // [s]
-    sync::Counter gave_up;                          // [s] to write: 0 or 1
     // sending
     uint16_t n_pending = 0;                         // [s] ready, but the port had no room yet
     rte_mbuf* pending[kMaxBurst];                   // [s]
-    sync::Counter packets, bytes, copied, waits, no_mbuf;  // [s] to write
+    uint32_t queued_mbufs = 0;                      // [s]
+    stat::Box<FileStats> stats;                     // [s] to write
 };
 
 // ---- begin, on the control thread ------------------------------------------------------------------
@@ -161,6 +176,7 @@ Status check_length(const Stream& stream, uint32_t payload) {
 Status begin(Stream& stream) {
     const Settings& settings = *stream.settings;
     auto state = std::make_unique<State>();
+    state->stats = stat::Box<FileStats>(kFields, stream.labels);
     state->payload = settings.sendfile_payload;
     if (Status fits = check_length(stream, state->payload); !fits) return fits;
     Result<Template> frame = Template::make(stream, {kUdpFrameHeader});
@@ -196,7 +212,8 @@ void ask_ahead(State& state) noexcept {
             return;
         }
         state.views.push(view);
-        ++state.asked;
+        if (state.asked++ % state.pages == 0) state.stats->calls.add(1);
+        state.stats->ahead.add(1);
     }
 }
 
@@ -312,10 +329,11 @@ bool make_one(State& state) noexcept {
     if (!unmapped && !can_copy(state, n)) return false;
     Mbuf* m = unmapped ? made_unmapped(state, n) : made_copied(state, n);
     if (m == nullptr) {
-        state.no_mbuf.add(1);
+        state.stats->no_mbuf.add(1);
         return false;
     }
-    if (!unmapped) state.copied.add(1);
+    if (!unmapped) state.stats->copied.add(1);
+    state.queued_mbufs += m->rte.nb_segs;
     state.queue.push(m);
     go_on(state, n);
     return true;
@@ -340,6 +358,7 @@ void fill_pending(const Stream& stream, State& state) noexcept {
     Mbuf* ready[kMaxBurst];
     const uint32_t n = state.queue.pop(ready, uint32_t{stream.burst} - state.n_pending);
     for (uint32_t i = 0; i < n; ++i) {
+        state.queued_mbufs -= ready[i]->rte.nb_segs;
         if (state.checksum) write_checksum(ready[i]);
         state.pending[state.n_pending++] = &ready[i]->rte;
     }
@@ -357,18 +376,26 @@ uint32_t send(Stream& stream, State& state) noexcept {
     state.n_pending = static_cast<uint16_t>(state.n_pending - sent.taken);
     std::memmove(state.pending, state.pending + sent.taken, state.n_pending * sizeof(rte_mbuf*));
     for (uint16_t i = 0; i < state.n_pending; ++i) left += state.pending[i]->pkt_len - kFileHead;
-    state.packets.add(sent.taken);
-    state.bytes.add(bytes - left);
+    state.stats->packets.add(sent.taken);
+    state.stats->bytes.add(bytes - left);
     return sent.taken;
 }
 
 // give_up - the queue has ended: nothing more is made (S4).
 void give_up(Stream& stream, State& state) noexcept {
-    if (state.gave_up.read() != 0) return;
-    state.gave_up.set(1);
+    if (state.stats->gave_up.read() != 0) return;
+    state.stats->gave_up.set(1);
+    state.queued_mbufs = 0;
     state.views.clear();
     stream.stats.made.add(state.queue.aborted());
     stream.stats.drop(Drop::io_error, state.queue.aborted());
+}
+
+// tell_held - the mbufs that stay with us until the next turn; each view is one.
+void tell_held(Stream& stream, const State& state) noexcept {
+    uint32_t pending = 0;
+    for (uint16_t i = 0; i < state.n_pending; ++i) pending += state.pending[i]->nb_segs;
+    stream.stats.held_mbufs.set(state.views.size() + state.queued_mbufs + pending);
 }
 
 uint32_t burst(Stream& stream) noexcept {
@@ -378,9 +405,11 @@ uint32_t burst(Stream& stream) noexcept {
         while (state.queue.size() < state.depth && state.round < state.rounds && make_one(state)) {}
         fill_pending(stream, state);
     }
-    state.waits.set(state.queue.waits() + state.copies_waited);
+    state.stats->waits.set(state.queue.waits() + state.copies_waited);
     if (state.queue.error() != 0) give_up(stream, state);
-    return send(stream, state);
+    const uint32_t sent = send(stream, state);
+    tell_held(stream, state);
+    return sent;
 }
 
 void end(Stream& stream) {
@@ -391,6 +420,7 @@ void end(Stream& stream) {
     sink(stream, state.pending, state.n_pending, Drop::drained);
     state.n_pending = 0;
     state.views.clear();
+    stream.stats.held_mbufs.set(0);
 }
 
 }  // namespace
@@ -399,12 +429,12 @@ FileReport file_report(const Stream& stream) {
     const auto* state = dynamic_cast<const State*>(stream.state.get());
     if (state == nullptr) return {};
     FileReport r{.used = true,
-                 .bytes = state->bytes.read(),
-                 .packets = state->packets.read(),
-                 .copied_packets = state->copied.read(),
-                 .no_mbuf = state->no_mbuf.read(),
-                 .waits = state->waits.read()};
-    r.given_up = state->gave_up.read();
+                 .bytes = state->stats->bytes.read(),
+                 .packets = state->stats->packets.read(),
+                 .copied_packets = state->stats->copied.read(),
+                 .no_mbuf = state->stats->no_mbuf.read(),
+                 .waits = state->stats->waits.read()};
+    r.given_up = state->stats->gave_up.read();
     if (!state->tells) return r;
     const CacheCounters cache = state->source->cache->counters();
     const ReaderCounters reader = state->source->reader->counters();

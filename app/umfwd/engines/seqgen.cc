@@ -424,7 +424,10 @@ uint16_t receive_and_check(Stream& stream) noexcept {
 
 uint32_t burst(Stream& stream) noexcept {
     const uint32_t received = receive_and_check(stream);  // first: it opens the window
-    return received + send(stream, static_cast<State&>(*stream.state));
+    auto& state = static_cast<State&>(*stream.state);
+    const uint32_t sent = send(stream, state);
+    stream.stats.held_packets.set(state.n_pending);
+    return received + sent;
 }
 
 void end(Stream& stream) {
@@ -432,6 +435,7 @@ void end(Stream& stream) {
     stream.stats.made.add(state.n_pending);
     sink(stream, state.pending, state.n_pending, Drop::drained);
     state.n_pending = 0;
+    stream.stats.held_packets.set(0);
     state.track.written_off.set(state.track.sent.read());
 }
 

@@ -29,8 +29,8 @@ void send_copies(Stream& stream, Way& way, Mbuf* const* copies, uint16_t n) noex
     stream.stats.made.add(n);  // the ones that failed too: B1 counts them as born and dead
     if (made < n) stream.stats.drop(Drop::no_mbuf, static_cast<uint64_t>(n - made));
     const uint16_t sent = transmit(stream, *way.port, out, made);
-    way.tx.add(sent);
-    way.dropped.add(static_cast<uint64_t>(made - sent));
+    way.stats->tx.add(sent);
+    way.stats->dropped.add(static_cast<uint64_t>(made - sent));
 }
 
 uint32_t burst(Stream& stream) noexcept {

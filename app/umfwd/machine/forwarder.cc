@@ -80,8 +80,8 @@ StreamReport numbers_of(const Placed& placed) {
     for (size_t i = 0; i < kDrops; ++i) r.drops[i] = stats.drops[i].read();
     for (size_t i = 0; i < placed.plan.tee.size(); ++i)
         r.tee.push_back({.port = placed.plan.tee[i],
-                         .tx = placed.stream->tee[i].tx.read(),
-                         .dropped = placed.stream->tee[i].dropped.read()});
+                         .tx = placed.stream->tee[i].stats->tx.read(),
+                         .dropped = placed.stream->tee[i].stats->dropped.read()});
     for (uint16_t i = 0; i <= kMaxBurst; ++i)
         if (const uint64_t n = stats.rx_bursts[i].read(); n > 0) r.rx_bursts.emplace_back(i, n);
     return r;
@@ -105,7 +105,7 @@ void freeze(std::vector<PortForward>& ports, const std::vector<PortForward>& fro
 Status send_bursts(Stream& stream, uint32_t n) {
     const Engine* txonly = find_engine("txonly");
     UM_ASSERT(txonly != nullptr);
-    auto sender = std::make_unique<Stream>();
+    auto sender = std::make_unique<Stream>(stream.stats);
     sender->rx_port = sender->tx_port = stream.tx_port;
     sender->rx_queue = sender->tx_queue = stream.tx_queue;
     sender->burst = stream.burst;
@@ -115,9 +115,6 @@ Status send_bursts(Stream& stream, uint32_t n) {
         if (Status status = txonly->begin(*sender); !status) return status;
     for (uint32_t i = 0; i < n; ++i) txonly->burst(*sender);
     if (txonly->end != nullptr) txonly->end(*sender);
-    stream.stats.made.add(sender->stats.made.read());
-    stream.stats.tx.add(sender->stats.tx.read());
-    for (size_t i = 0; i < kDrops; ++i) stream.stats.drops[i].add(sender->stats.drops[i].read());
     return {};
 }
 
@@ -224,7 +221,9 @@ Result<Plan> Forwarder::State::make_plan() const {
 }
 
 Status Forwarder::State::place_one(const PlannedStream& planned, Lane& lane) {
-    NodePtr<Stream> stream = make_on_node<Stream>(lane.socket);
+    const std::string labels = fmt::format("rx_port={},rx_queue={},tx_port={},tx_queue={},lcore={}", planned.rx_port,
+                                           planned.rx_queue, planned.tx_port, planned.tx_queue, lane.lcore);
+    NodePtr<Stream> stream = make_on_node<Stream>(lane.socket, labels);
     if (!stream) return Error{ENOMEM, "no memory for a stream's counters; give EAL more: -m MB"};
     stream->rx_port = ports->find(planned.rx_port);
     stream->tx_port = ports->find(planned.tx_port);
@@ -233,8 +232,7 @@ Status Forwarder::State::place_one(const PlannedStream& planned, Lane& lane) {
     stream->burst = settings.burst;
     stream->peer = peer_of(settings, planned.tx_port);
     stream->settings = &settings;
-    stream->tee = std::vector<Way>(planned.tee.size());
-    for (size_t i = 0; i < planned.tee.size(); ++i) stream->tee[i].port = ports->find(planned.tee[i]);
+    for (const uint16_t to : planned.tee) stream->tee.emplace_back(ports->find(to), fmt::format("{},to={}", labels, to));
     if (engine->begin != nullptr)
         if (Status status = engine->begin(*stream); !status) return status;
     lane.streams.push_back(stream.get());
@@ -369,7 +367,7 @@ Report Forwarder::State::raw() const {
                                  .socket = lane->socket,
                                  .busy_cycles = cycles.busy,
                                  .idle_cycles = cycles.idle,
-                                 .packets = lane->packets.read()});
+                                 .packets = lane->stats->packets.read()});
     }
     report.ports = ports->counts();
     if (!running) freeze(report.ports, frozen);

@@ -21,6 +21,12 @@ namespace {
 // busy port, short against a scheduler's tick.
 constexpr uint32_t kIdleTurns = 64;
 
+constexpr stat::Field kFields[] = {
+    {"lcore_packets", "packets", stat::Kind::counter, 1, "handled by it"},
+    {"lcore_busy", "cycles", stat::Kind::counter, 1, "of turns that found work"},
+    {"lcore_idle", "cycles", stat::Kind::counter, 1, "of turns that found none"},
+};
+
 int run_lane(void* lane) {
     static_cast<Lane*>(lane)->run();
     return 0;
@@ -40,6 +46,12 @@ void Lane::idle_turn(uint32_t* idle_turns) noexcept {
         *idle_turns = 0;
         sched_yield();
     }
+}
+
+void Lane::sample() noexcept {
+    const CycleMeter::Reading cycles = meter.read(rte_rdtsc());
+    stats->busy.set(cycles.busy);
+    stats->idle.set(cycles.idle);
 }
 
 void Lane::wait_at_gate() noexcept {
@@ -63,7 +75,7 @@ void Lane::run() noexcept {
             idle_turn(&idle_turns);
         } else {
             if (!meter.is_busy()) meter.to_busy(turn_began);
-            packets.add(n);
+            stats->packets.add(n);
             idle_turns = 0;
         }
         refs_flush();
@@ -111,6 +123,7 @@ Lane* Lanes::add(unsigned lcore, const Engine* engine) {
     lane->polite = shares_cpu(lcore);
     lane->engine = engine;
     lane->epoch = epoch_;
+    lane->stats = stat::Box<LaneStats>(kFields, fmt::format("lcore={},node={}", lcore, socket));
     lanes_.push_back(std::move(lane));
     return lanes_.back().get();
 }

@@ -17,8 +17,14 @@
 #include "app/umfwd/packet/stream.h"
 #include "lib/base/result.h"
 #include "lib/base/sync.h"
+#include "lib/stat/segment.h"
 
 namespace umbuf::fwd {
+
+// LaneStats - `packets` has one writer, the lane. Cycles are the meter's, as the control thread saw them.
+struct LaneStats {
+    sync::Counter packets, busy, idle;
+};
 
 // Locks:  I immutable while it runs   a atomic   l the lane's lcore
 struct alignas(64) Lane {
@@ -32,9 +38,10 @@ struct alignas(64) Lane {
     sync::atomic<bool> go{false};                // [a] set by the control thread
     sync::atomic<bool> online{false};            // [a] set by the lane: quiesce() counts on it
     alignas(64) CycleMeter meter;    // [l] written, [a] read
-    sync::Counter packets;           // [l] written, [a] read
+    stat::Box<LaneStats> stats;      // [l] packets; the rest is sampled
 
     void run() noexcept;  // the lcore's life, until `stop`
+    void sample() noexcept;  // the meter, into stats. Control thread
 
   private:
     void wait_at_gate() noexcept;

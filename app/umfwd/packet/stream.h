@@ -4,9 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "drivers/net/port.h"
 #include "lib/base/sync.h"
+#include "lib/stat/segment.h"
 
 namespace umbuf::fwd {
 
@@ -40,19 +44,29 @@ inline constexpr size_t kDrops = static_cast<size_t>(Drop::count);
 
 // One writer (the stream's lcore), any readers. Conservation, checked at every halt:
 //      rx + made == tx + sum(drops)      made: packets this stream created (txonly, tee, replies)
+// Under way the left side is counted first, and lies behind: who reads in order never sees more come out
+// than went in.
 struct StreamStats {
-    sync::Counter rx, tx, made;
-    sync::Counter bad_ip_csum, bad_l4_csum;             // mode csum, testpmd's words
+    sync::Counter tx;
     std::array<sync::Counter, kDrops> drops;
+    sync::Counter bad_ip_csum, bad_l4_csum;             // mode csum, testpmd's words
+    sync::Counter made, rx;
+    sync::Counter held_mbufs, held_packets;  // that the engine keeps between bursts: of mbuf zones, of the port's packet zone
     std::array<sync::Counter, kMaxBurst + 1> rx_bursts;  // how many bursts had i packets
     void drop(Drop why, uint64_t n) noexcept { drops[static_cast<size_t>(why)].add(n); }
 };
+[[nodiscard]] std::span<const stat::Field> stream_fields() noexcept;
 
 // A port that a stream sends to besides its transmit port, and that port's share of the stream's
 // numbers: `tx` of StreamStats::tx, `dropped` of the drops named tx-*.
+struct WayStats {
+    sync::Counter tx, dropped;
+};
+[[nodiscard]] std::span<const stat::Field> way_fields() noexcept;
 struct Way {
-    Port* port = nullptr;          // [I]
-    sync::Counter tx, dropped;     // [l]
+    Way(Port* to, const std::string& labels) : port(to), stats(way_fields(), labels) {}
+    Port* port;                    // [I]
+    stat::Box<WayStats> stats;     // [l]
 };
 
 // What an engine keeps per stream; made by Engine::begin, freed after Engine::end.
@@ -64,16 +78,20 @@ struct Settings;  // settings.h
 
 // Locks:  I immutable while forwarding   l the stream's lcore
 struct alignas(64) Stream {
-    Port* rx_port;          // [I]
-    Port* tx_port;          // [I]
-    uint16_t rx_queue;      // [I]
-    uint16_t tx_queue;      // [I] the owner lcore's own: two lcores never share one
-    uint16_t burst;         // [I] packets per rx_burst, <= kMaxBurst
-    rte_ether_addr peer;    // [I] --eth-peer of the transmit port
-    const Settings* settings;                // [I]
+    explicit Stream(const std::string& of = {}) : labels(of), cells(stream_fields(), of), stats(*cells) {}
+    explicit Stream(StreamStats& others) : stats(others) {}  // counts where another stream does
+    Port* rx_port = nullptr;     // [I]
+    Port* tx_port = nullptr;     // [I]
+    uint16_t rx_queue = 0;       // [I]
+    uint16_t tx_queue = 0;       // [I] the owner lcore's own: two lcores never share one
+    uint16_t burst = 0;          // [I] packets per rx_burst, <= kMaxBurst
+    rte_ether_addr peer{};       // [I] --eth-peer of the transmit port
+    const Settings* settings = nullptr;      // [I]
     std::vector<Way> tee;                    // [I] mode tee: where the copies go
     std::unique_ptr<EngineState> state;      // [l]
-    StreamStats stats;                       // [l]
+    const std::string labels;                // [I] of its numbers, and of its mode's
+    const stat::Box<StreamStats> cells;      // [I]
+    StreamStats& stats;                      // [l] where everybody can read
 };
 
 }  // namespace umbuf::fwd
