@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// process.cc - from /proc.
+// process.cc - from /proc, and by pidfd_open(2).
 #include "lib/stat/process.h"
+
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <string>
+#include <utility>
 
 namespace umbuf::stat {
 
@@ -20,6 +25,33 @@ uint64_t started_ticks(uint32_t pid) {
     uint64_t ticks = 0;
     rest >> ticks;
     return ticks;
+}
+
+Process::Process(uint32_t pid, uint64_t started) : pid_(pid), started_(started) {
+    if (started_ == 0) return;
+    fd_ = static_cast<int>(syscall(SYS_pidfd_open, static_cast<pid_t>(pid_), 0));
+    // Asked after it was opened: what is open is that process, and not another that got its pid.
+    if (fd_ >= 0 && started_ticks(pid_) != started_) started_ = 0;
+}
+
+Process::Process(Process&& other) noexcept { *this = std::move(other); }
+
+Process& Process::operator=(Process&& other) noexcept {
+    std::swap(pid_, other.pid_);
+    std::swap(started_, other.started_);
+    std::swap(fd_, other.fd_);
+    return *this;
+}
+
+Process::~Process() {
+    if (fd_ >= 0) close(fd_);
+}
+
+bool Process::lives() const {
+    if (started_ == 0) return false;
+    if (fd_ < 0) return started_ticks(pid_) == started_;
+    pollfd ended{fd_, POLLIN, 0};
+    return poll(&ended, 1, 0) == 0;
 }
 
 }  // namespace umbuf::stat

@@ -16,8 +16,6 @@
 #include <mutex>
 #include <span>
 
-#include "lib/stat/process.h"
-
 namespace umbuf::stat {
 namespace {
 
@@ -121,13 +119,19 @@ uint64_t realtime_ns() noexcept {
     return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000U + static_cast<uint64_t>(t.tv_nsec);
 }
 
-Life life_of(const RawHeader& h, uint64_t now_ns) {
+Life life_of(const RawHeader& h, const Process& writer, uint64_t now_ns) {
     const auto state = static_cast<State>(h.state);
     if (state == State::ended) return Life::ended;
-    if (h.pid_started == 0 || started_ticks(h.pid) != h.pid_started) return Life::died;
+    if (!writer.lives()) return Life::died;
     if (now_ns > h.beat_ns && now_ns - h.beat_ns > kHungAfter_ns) return Life::hung;
     if (state == State::starting) return Life::starting;
     return state == State::stopped ? Life::stopped : Life::running;
+}
+
+// next_directory - a number that no directory had yet, of any reader in this process.
+uint64_t next_directory() noexcept {
+    static sync::atomic<uint64_t> last{0};
+    return last.fetch_add(1, sync::relaxed) + 1;
 }
 
 }  // namespace
@@ -213,7 +217,10 @@ Result<Reader> Reader::open(const std::string& path) {
 }
 
 Status Reader::sample(Sample& to) {
-    const auto failed = [&](const std::string& what) { return Error{EINVAL, path_ + ": " + what}; };
+    const auto failed = [&](const std::string& what) {
+        shown_.clear();  // what was seen of a change is not in any sample
+        return Error{EINVAL, path_ + ": " + what};
+    };
     uint64_t words[sizeof(RawHeader) / 8];
     if (!guarded([&] {
             // What magic says is there is there (L1).
@@ -270,7 +277,10 @@ Status Reader::sample(Sample& to) {
         }))
         return failed("was cut off while it was read");
 
-    to = Sample{};
+    if (generation_ != h.generation || generation_ == 0) {
+        writer_ = Process(h.pid, h.pid_started);
+        generation_ = h.generation;
+    }
     to.program = printable(h.program, sizeof h.program);
     to.version = printable(h.version, sizeof h.version);
     to.prefix = printable(h.prefix, sizeof h.prefix);
@@ -279,12 +289,30 @@ Status Reader::sample(Sample& to) {
     to.started_ns = h.started_ns;
     to.beat_ns = h.beat_ns;
     to.taken_ns = realtime_ns();
-    to.life = life_of(h, to.taken_ns);
+    to.life = life_of(h, writer_, to.taken_ns);
     to.unlisted = h.unlisted;
+
+    // 3. What is shown. Names are copied only where they are not those that `to` has from us.
+    bool changed = shown_.size() != seen.size();
+    shown_.resize(seen.size(), false);
+    size_t shown = 0;
+    to.skipped = 0;
     for (size_t i = 0; i < seen.size(); ++i) {
-        if (seen[i].good && steady[i]) to.numbers.push_back(seen[i].number);
+        const bool show = seen[i].good && steady[i];
+        changed = changed || fresh[i] || shown_[i] != show;
+        shown_[i] = show;
+        if (show) ++shown;
         else if (seen[i].raw.kind != 0) ++to.skipped;
     }
+    if (changed) directory_ = next_directory();
+    const bool known = to.directory == directory_ && to.numbers.size() == shown;
+    if (!known) to.numbers.clear();
+    for (size_t i = 0, k = 0; i < seen.size(); ++i) {
+        if (!shown_[i]) continue;
+        if (known) to.numbers[k++].cells = seen[i].number.cells;
+        else to.numbers.push_back(seen[i].number);
+    }
+    to.directory = directory_;
     return {};
 }
 
@@ -304,6 +332,10 @@ Reader& Reader::operator=(Reader&& other) noexcept {
     device_ = other.device_;
     inode_ = other.inode_;
     seen_ = std::move(other.seen_);
+    shown_ = std::move(other.shown_);
+    directory_ = std::exchange(other.directory_, 0);
+    writer_ = std::move(other.writer_);
+    generation_ = other.generation_;
     return *this;
 }
 

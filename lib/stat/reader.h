@@ -16,6 +16,7 @@
 
 #include "lib/base/result.h"
 #include "lib/stat/layout.h"
+#include "lib/stat/process.h"
 
 namespace umbuf::stat {
 
@@ -50,6 +51,7 @@ struct Sample {
     uint32_t unlisted = 0;                 // blocks of numbers that found no place
     uint32_t skipped = 0;                  // numbers that were being changed, or make no sense
     std::vector<Number> numbers;           // in the order of the directory
+    uint64_t directory = 0;                // the same: the same names and labels, in the same order; 0: none
 
     // find - the first with this name and these labels, all of which it must have ("zone=a"); null: none.
     [[nodiscard]] const Number* find(std::string_view name, std::string_view label = {}) const noexcept;
@@ -65,7 +67,8 @@ class Reader {
     Reader& operator=(Reader&& other) noexcept;
     ~Reader();
 
-    // sample - all numbers, now. Error: the file is not what it was (cut off, or damaged).
+    // sample - all numbers, now. Error: the file is not what it was (cut off, or damaged). A Sample that is
+    // used again costs no more than the cells, as long as the directory does not change.
     [[nodiscard]] Status sample(Sample& to);
     // replaced - another program has put its file in this one's place: open() again.
     [[nodiscard]] bool replaced() const;
@@ -80,6 +83,10 @@ class Reader {
     size_t bytes_ = 0;
     uint64_t device_ = 0, inode_ = 0;
     std::vector<Seen> seen_;
+    std::vector<bool> shown_;   // of seen_: in the last sample
+    uint64_t directory_ = 0;    // Sample::directory of that
+    Process writer_;
+    uint64_t generation_ = 0;   // writer_'s; 0: not looked for yet
 };
 
 }  // namespace umbuf::stat

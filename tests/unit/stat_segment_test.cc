@@ -220,6 +220,47 @@ TEST_F(StatSegment, OneWhoWasKilledIsReadAndSaidToHaveDied) {
     EXPECT_EQ(look().numbers.size(), 0U);
 }
 
+TEST_F(StatSegment, OneWhomNobodyWaitedForIsDeadAllTheSame) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        if (!open(plan)) _exit(1);
+        say(State::running);
+        (void)raise(SIGKILL);
+    }
+    siginfo_t how{};
+    ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child), &how, WEXITED | WNOWAIT), 0);
+    EXPECT_EQ(look().life, Life::died);
+    waitpid(child, nullptr, 0);
+}
+
+// Goal: a Sample that is used again says what a new one says. Method: numbers come, go and change.
+TEST_F(StatSegment, ASampleThatIsUsedAgainIsLikeANewOne) {
+    const uint32_t s = seed();
+    SCOPED_TRACE("UM_SEED=" + std::to_string(s));
+    std::mt19937 random(s);
+    ASSERT_TRUE(open(plan));
+    Result<Reader> reader = Reader::open(plan.path), other = Reader::open(plan.path);
+    ASSERT_TRUE(reader && other);
+    std::vector<Box<Two>> boxes;
+    Sample again;
+    for (int round = 0; round < 500; ++round) {
+        if (random() % 4 == 0) boxes.emplace_back(kTwo, "i=" + std::to_string(random() % 9));
+        if (random() % 5 == 0 && !boxes.empty()) boxes.erase(boxes.begin() + static_cast<std::ptrdiff_t>(random() % boxes.size()));
+        for (Box<Two>& box : boxes) box->in.add(random() % 3);
+        Sample fresh;
+        // Now and then from another reader, whose directory is not this one's.
+        ASSERT_TRUE((random() % 10 == 0 ? other : reader).value().sample(again));
+        ASSERT_TRUE(reader.value().sample(fresh));
+        ASSERT_EQ(again.numbers.size(), fresh.numbers.size());
+        for (size_t i = 0; i < fresh.numbers.size(); ++i) {
+            ASSERT_EQ(again.numbers[i].name, fresh.numbers[i].name);
+            ASSERT_EQ(again.numbers[i].labels, fresh.numbers[i].labels);
+            ASSERT_EQ(again.numbers[i].cells, fresh.numbers[i].cells);
+        }
+    }
+}
+
 TEST_F(StatSegment, ALivingProgramsFileIsLeftAlone) {
     int ready[2];
     ASSERT_EQ(pipe(ready), 0);
