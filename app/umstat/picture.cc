@@ -98,7 +98,7 @@ void drop_rows(Rows& rows, const Picture& p) {
     std::stable_sort(drops.begin(), drops.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
     std::string text;
     for (const auto& [reason, n] : drops)
-        if (n > 0) text += fmt::format("  {} {}", reason, short_number(per_second(n, p.seconds)));
+        if (n > 0 && p.seconds > 0) text += fmt::format("  {} {}", reason, short_number(per_second(n, p.seconds)));
     if (!text.empty()) rows.push_back({"died per second:" + text, Colour::yellow});
 }
 
