@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// fragment.h - an IPv4 packet cut into fragments that share its buffer (RFC 791 2.3).
+//
+// A fragment is an mbuf with link and IP header, made here, and behind it a view of its part of the payload. All
+// fragments share the packet's cluster, which the last of the drivers to finish gives back.
+//
+// One view is made of the packet, the others are cut off that view's end. To enter the group of a received packet
+// takes a locked instruction under any scheme, to share from a member takes none under some. And it is always the
+// first view that gives: under scheme weighted, one that was given to has little left to give itself.
+#pragma once
+#include <cstdint>
+
+#include <rte_ip.h>
+
+#include "app/umfwd/packet/burst.h"
+#include "lib/mbuf/zone.h"
+
+namespace umbuf::fwd {
+
+struct Head {  // Ethernet header with tags, IP header with options
+    alignas(4) std::byte bytes[kMLen];
+    uint32_t l2 = 0, l3 = 0;
+
+    [[nodiscard]] uint32_t size() const noexcept { return l2 + l3; }
+    rte_ipv4_hdr* ip() noexcept { return reinterpret_cast<rte_ipv4_hdr*>(bytes + l2); }
+};
+
+struct Cut {
+    Head first, later;    // of the first fragment, and of those behind it: fewer options
+    uint32_t place = 0;   // the packet's own fragment field: it may be a fragment already
+    uint32_t length = 0;  // of its payload
+    uint32_t step = 0;    // payload of each fragment but the last
+};
+
+// plan_cut - is the packet to be cut, so that no IPv4 packet is longer than `most`, and how? Its IPv4 header, of
+// l3 bytes, stands behind l2 bytes, both contiguous or not. Fate::kept: as `cut` says; send: it is short enough, or
+// has DF; malformed. The packet is only read. most >= 68.
+[[nodiscard]] Fate plan_cut(const rte_mbuf* p, uint32_t l2, uint32_t l3, uint32_t most, Cut& cut) noexcept;
+[[nodiscard]] inline uint32_t pieces_of(const Cut& cut) noexcept { return (cut.length - 1) / cut.step + 1; }
+// fragments_of - in order, a list by nextpkt. The packet stays the caller's. Null: out of mbufs, and nothing was
+// made. The lane that owns the packet.
+[[nodiscard]] Mbuf* fragments_of(rte_mbuf* p, Cut& cut) noexcept;
+
+}  // namespace umbuf::fwd
