@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // main.cc - the program umfwd: from the command line to the exit status.
 //
-//      umfwd [EAL options] -- [options]
+//      umfwd [EAL options] [--conf FILE] -- [options]
+//      umfwd --check-conf FILE
 //
 // Status 0: all that was asked was done, each stream's packets add up, every pool is whole, and mode
 // seqgen saw nothing corrupt or twice that --faults did not make. What it misses is printed and no
@@ -11,10 +12,12 @@
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <rte_cycles.h>
 
+#include "app/umfwd/conf/command_line.h"
 #include "app/umfwd/engines/engines.h"
 #include "app/umfwd/machine/capture.h"
 #include "app/umfwd/machine/forwarder.h"
@@ -172,10 +175,17 @@ Status run(const Settings& settings) {
     return finish(*forwarder.value(), settings, std::move(status));
 }
 
-int main_with(int argc, char** argv) {
+int main_with(int given, char** arguments) {
+    Beginning with = begin(given, arguments);
+    if (with.end) return with.status;
+    std::vector<char*> words;
+    for (std::string& word : with.argv) words.push_back(word.data());
+    const int argc = static_cast<int>(words.size());
+    words.push_back(nullptr);
+    char** argv = words.data();
     const int own = own_arguments(argc, argv);
     if (Status status = check_eal_side(own, argv); !status) return complain(status.error());
-    Result<ParsedArgs> parsed = parse_args(argc - own, argv + own);  // without "--": none at all
+    Result<ParsedArgs> parsed = parse_args(argc - own, argv + own, with.base);  // without "--": none at all
     if (!parsed) return complain(parsed.error());
     if (parsed.value().exit_now) return 0;
     const Settings& settings = parsed.value().settings;

@@ -14,6 +14,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "app/umfwd/conf/conf.h"
 #include "app/umfwd/engines/engine.h"
 #include "app/umfwd/nearest.h"
 #include "app/umfwd/say.h"
@@ -272,6 +273,10 @@ void Parser::running_options() {
            "write the final report to this file; - is standard output");
     option("--faults", [&s](const std::string& text) { s.faults = text; },
            "misbehave on purpose, such as seed=7,drop=1000");
+    // Taken out of the command line before it comes here (conf/command_line.h).
+    option("--conf", [](const std::string&) {}, "read this configuration; options here win over it");
+    option("--check-conf", [](const std::string&) {}, "say what is wrong with this configuration, and end");
+    flag("--conf-readable", [] {}, "keys may be in a configuration that others than its owner can read");
 }
 
 void Parser::placing_options() {
@@ -324,6 +329,7 @@ void Parser::placing_options() {
             s.mtu = static_cast<uint32_t>(
                         number_in("--max-pkt-len", text, RTE_ETHER_MIN_LEN, kMaxPktLen)) -
                     kFrameOverhead;
+            s.port_mtus.clear();
         },
         "longest frame, with header and CRC");
     flag("--rss-ip", [&s] { s.rss_hf = RTE_ETH_RSS_IP; }, "spread by IP addresses");
@@ -647,6 +653,10 @@ Status check_files(const Settings& s) {
 
 Status check(const Settings& s) {
     const Engine* engine = find_engine(s.mode);
+    if (engine == nullptr && s.conf != nullptr && s.mode == s.conf->mode())
+        return wrong(fmt::format("{} needs mode {}, which this build does not have", s.conf->file, s.mode));
+    if (s.conf != nullptr)
+        if (Status served = s.conf->served_by(s.mode); !served) return served;
     if (engine == nullptr)
         return wrong(fmt::format("--forward-mode={}: expected one of {}", s.mode, mode_names()));
     if (!s.faults.empty()) {

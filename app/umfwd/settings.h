@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@
 #include "lib/base/result.h"
 
 namespace umbuf::fwd {
+
+struct Conf;  // app/umfwd/conf/conf.h
 
 enum class Topology : uint8_t { paired, chained, loop };
 
@@ -27,6 +30,7 @@ struct Settings {
     std::vector<std::string> cmdline_files;    // [I] --cmdline-file
     bool strict = false;                       // [I] --strict: first failing command ends, status 1
     std::string json_file;                     // [I] --json: final report; "-": standard output
+    std::shared_ptr<const Conf> conf;          // [I] --conf: ports, policies, SAs, routes; null: no file
 
     // ---- which ports and lcores
     Topology topology = Topology::paired;      // [s] --port-topology
@@ -37,6 +41,7 @@ struct Settings {
     uint16_t rxq = 1, txq = 1, rxd = 0, txd = 0;  // [I] --rxq --txq --rxd --txd
     uint16_t burst = 32;                       // [s] --burst
     uint32_t mtu = 0;                          // [I] --max-pkt-len minus Ethernet header and CRC
+    std::map<std::string, uint32_t> port_mtus; // [I] --conf: by the device's name; others have `mtu`
     uint64_t rss_hf = RTE_ETH_RSS_IP;          // [I] --rss-ip, --rss-udp, --disable-rss
     bool flush_rx = true;                      // [s] --no-flush-rx: keep what came while stopped
     std::map<uint16_t, rte_ether_addr> peers;  // [s] --eth-peer=X,MM:MM:..
@@ -88,6 +93,12 @@ struct Settings {
 // Mode sendfile: with its headers, a payload fits into the longest frame that we set up ports for; and
 // the pages asked for ahead into a table of each stream's.
 inline constexpr uint16_t kMostFilePayload = 9600, kMostAhead = 256;
+
+// mtu_wanted - of the port that DPDK has under this name; 0: what the device has.
+[[nodiscard]] inline uint32_t mtu_wanted(const Settings& s, const std::string& device) {
+    const auto own = s.port_mtus.find(device);
+    return own == s.port_mtus.end() ? s.mtu : own->second;
+}
 
 // has_pages - is an arena of unmapped pages asked for?
 [[nodiscard]] inline bool has_pages(const Settings& s) { return s.page_cache_mb > 0 || s.anon_pages > 0; }

@@ -46,8 +46,10 @@ Error more_memory(const Error& error, const std::vector<Term>& terms, int node) 
 }
 
 uint32_t mtu_of(uint16_t port, const Settings& settings) {
+    char name[RTE_ETH_NAME_MAX_LEN] = "";
+    static_cast<void>(rte_eth_dev_get_name_by_port(port, name));
+    if (const uint32_t wanted = mtu_wanted(settings, name); wanted != 0) return wanted;
     uint16_t mtu = RTE_ETHER_MTU;
-    if (settings.mtu != 0) return settings.mtu;
     static_cast<void>(rte_eth_dev_get_mtu(port, &mtu));  // it fails: the usual one
     return mtu;
 }
@@ -91,7 +93,8 @@ ZoneInput Buffers::input(int node) const {
     const bool fixed = !settings_.interactive && settings_.cmdline_files.empty();
     in.spare_ports = fixed ? 0 : kSparePorts;
     in.lcores = fixed ? settings_.nb_cores + 1 : rte_lcore_count();
-    in.jumbo = data_rooms(settings_).back() > kMCLBytes || settings_.mtu > kMCLBytes;
+    in.jumbo = data_rooms(settings_).back() > kMCLBytes || settings_.mtu > kMCLBytes ||
+               std::ranges::any_of(settings_.port_mtus, [](const auto& port) { return port.second > kMCLBytes; });
     in.cuts = settings_.mode == "frag" || !fixed;
     if (settings_.mode == "sendfile" || !fixed) in.files = page_cache_pages(settings_);
     in.file_ahead = settings_.sendfile_ahead;

@@ -133,7 +133,9 @@ Result<PortConfig> PortSet::config_for(uint16_t id) {
     config.txq = queues_wanted(settings_);
     config.rxd = settings_.rxd;
     config.txd = settings_.txd;
-    config.mtu = settings_.mtu;
+    char name[RTE_ETH_NAME_MAX_LEN] = "";
+    static_cast<void>(rte_eth_dev_get_name_by_port(id, name));
+    config.mtu = mtu_wanted(settings_, name);
     config.rx_zone = zone.value();
     config.shared_mbufs = may_share(settings_);
     config.unmapped = has_pages(settings_) &&
