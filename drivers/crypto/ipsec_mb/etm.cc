@@ -174,6 +174,7 @@ const uint8_t* message(Lane& lane, const Job& job, uint32_t& used) noexcept {
     uint8_t* const at = lane.scratch + used;
     uint8_t* to = at;
     const auto put = [&to](const void* from, size_t n) {
+        if (n == 0) return;  // a piece of nothing may be nowhere
         std::memcpy(to, from, n);
         to += n;
     };
