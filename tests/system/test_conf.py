@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# test_conf.py - the command files in conf/ are examples that work: each runs to its end, strictly.
+# test_conf.py - the files in conf/ are examples that work: command files run to their end, strictly, and
+# configurations are good, and run where this build has their mode.
+import subprocess
+
 import case
 import lab
 
@@ -10,6 +13,17 @@ VDEVS = {
     "two-ports-mac.cmd": ["net_null0", "net_null1"],
     "tee.cmd": ["net_null0", "net_null1", "net_null2"],
     "selftest.cmd": ["net_ring0", "net_ring1"],
+}
+# Configuration -> the mode that it needs.
+TOML = {
+    "forward.toml": "mac",
+    "route.toml": "route",
+    "tunnel-v4.toml": "esp",
+    "tunnel-v6-in-v4.toml": "esp",
+    "transport.toml": "esp",
+    "nat-t.toml": "esp",
+    "many-sas.toml": "esp",
+    "bench-esp.toml": "esp",
 }
 
 
@@ -40,8 +54,67 @@ class Conf(case.SystemTest):
         first = 2 * 4 * 64  # ports, bursts, packets: what tx_first made
         self.assertEqual(report["all"]["tx_total"], report["all"]["rx_packets"] + first)
 
+    # ---- configurations
+
+    def private(self, text, rights=0o600):
+        """A configuration of our own, in a file with these rights."""
+        file = self.logs / "umfwd.toml"
+        file.write_text(text)
+        file.chmod(rights)
+        return file
+
+    def check(self, file, *arguments, status=0):
+        """What `umfwd --check-conf` says of it."""
+        done = subprocess.run([lab.UMFWD, "--check-conf", file, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=lab.PATIENCE_S)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        self.assertNotIn("EAL", done.stderr)
+        return done.stdout if status == 0 else done.stderr
+
+    def test_configurations_are_good(self):
+        for name, mode in TOML.items():
+            with self.subTest(name):
+                text = (CONF / name).read_text()
+                self.assertRegex(self.check(self.private(text)), rf": good: .*; mode {mode}\b")
+                with_key = "\nkey = " in text
+                said = self.check(self.private(text, 0o644), status=int(with_key))
+                self.assertRegex(said, "rights 0644.*chmod 600" if with_key else ": good: ")
+                self.check(self.private(text, 0o644), "--conf-readable")
+
+    def test_forward_toml_forwards_as_it_says_and_the_command_line_wins(self):
+        forwarder = self.umfwd("umfwd", [], ["-i", "--auto-start", "--strict", f"--conf={CONF / 'forward.toml'}", "--burst=64",
+                                             "--total-num-mbufs=8192"])
+        self.forwarding(forwarder)
+        lab.until(lambda: all(lab.port_stats(forwarder, port)["RX-packets"] > 10000 for port in (0, 1)), "packets", watch=[forwarder])
+        for port, mtu in ((0, 1500), (1, 1400)):
+            info = forwarder.ask(f"show port info {port}", r"MTU: \d+")
+            self.assertIn(f"MTU: {mtu}", str(info))
+        report = self.quit(forwarder)
+        self.assertEqual(report["mode"], "mac")
+        self.assertRegex(forwarder.output(), r"TX P=0/.*peer=02:00:00:00:00:01")
+        self.assertRegex(forwarder.output(), r"RX-bursts : .*% of 64 pkts")
+
+    def test_all_errors_are_told_and_nothing_is_started(self):
+        file = self.private("[options]\nburst = 0\nforwrd_mode = \"io\"\n[[port]]\nname = \"a\"\ndevice = \"net_null0\"\nmtu = 1\n")
+        done = subprocess.run([lab.UMFWD, *self.lab.eal([], huge=False), "--conf", file, "--", "--seconds=1"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=lab.PATIENCE_S)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout, "")
+        self.assertEqual(done.stderr.splitlines(), [
+            f"{file}:2: options.burst = 0: expected a number from 1 to 512",
+            f"{file}:3: options.forwrd_mode is unknown; the nearest that there is: options.forward_mode",
+            f"{file}:7: port.mtu = 1: expected a number from 68 to 9710",
+            f"umfwd: {file}: 3 errors; nothing of it was taken"])
+
+    def test_a_file_of_policies_is_not_forwarded_in_the_clear(self):
+        file = self.private((CONF / "tunnel-v4.toml").read_text())
+        done = subprocess.run([lab.UMFWD, *self.lab.eal([], huge=False), "--conf", file, "--", "--forward-mode=io", "--seconds=1"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=lab.PATIENCE_S)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("expected mode esp", done.stderr)
+
     def test_every_example_is_run_and_says_what_it_is(self):
         files = sorted(CONF.iterdir())
-        self.assertEqual({f.name for f in files}, set(VDEVS))
+        self.assertEqual({f.name for f in files}, set(VDEVS) | set(TOML))
         for file in files:
             self.assertRegex(file.read_text().splitlines()[0], r"^# [A-Z].*[.?]", file.name)

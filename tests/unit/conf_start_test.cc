@@ -121,6 +121,8 @@ device = "net_null1"
     EXPECT_EQ(eal_arguments(*conf, {"umfwd", "-l", "4,5", "-m1024", "--file-prefix=x", "--vdev", "net_null1,size=9", "--iova-mode=pa", "--log-level=c:1", "--", "-m", "1"}),
               (Words{"umfwd", "--no-huge", "--in-memory", "--no-telemetry", "--vdev", "net_null0,size=64", "--no-pci", "-l", "4,5", "-m1024", "--file-prefix=x",
                      "--vdev", "net_null1,size=9", "--iova-mode=pa", "--log-level=c:1", "--", "-m", "1"}));
+    const ConfFile small("[eal]\nhuge = false\n");
+    EXPECT_EQ(eal_arguments(*small.read().conf, {"umfwd", "--in-memory"}), (Words{"umfwd", "--in-memory"})) << "where memory comes from is one question";
     const ConfFile pci("[[port]]\nname = \"a\"\ndevice = \"0000:00:04.0\"\n");
     EXPECT_EQ(eal_arguments(*pci.read().conf, {"umfwd"}), (Words{"umfwd", "-a", "0000:00:04.0"}));
     const ConfFile none("");

@@ -64,6 +64,7 @@ bool is_pci(const std::string& device) { return !device.empty() && (std::isdigit
 std::string kind_of(const std::string& argument) {
     static constexpr std::pair<const char*, const char*> kKinds[] = {
         {"--lcores", "lcores"}, {"-l", "lcores"}, {"-c", "lcores"}, {"-m", "memory"}, {"--socket-mem", "memory"}, {"--numa-mem", "memory"},
+        {"--no-huge", "pages"}, {"--in-memory", "pages"}, {"--huge-dir", "pages"}, {"--single-file-segments", "pages"},
     };
     for (const auto& [option, kind] : kKinds)
         if (argument.starts_with(option)) return kind;
