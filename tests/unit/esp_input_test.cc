@@ -290,6 +290,57 @@ TEST_F(EspInput, R06_NothingThatArrivesIsDecryptedInPlace) {
         }
 }
 
+// E-2, I1: what is decrypted where it lies, and refused then, is put back; in one run, and in a batch (limits).
+TEST_F(EspInput, APrivatePacketThatIsRefusedIsPutBack) {
+    const std::string v4 = udp_packet({}, 300);
+    for (const std::string& name : {std::string("aes-gcm-128"), std::string("aes-gmac-256"), std::string("chacha20-poly1305")})
+        for (const bool limited : {false, true}) {
+            SaTerms terms = terms_of(name);
+            if (limited) terms.hard.packets = 1000;
+            const auto sa = sa_of(terms);
+            ASSERT_TRUE(sa->in_place);
+            EXPECT_EQ(sa->quick.usable, !limited);
+            struct Case {
+                std::string packet;
+                Xfrm why;
+            };
+            std::vector<Case> cases;
+            std::string forged = tunnelled(*sa, 1, v4);
+            forged.back() = static_cast<char>(forged.back() ^ 1);
+            cases.push_back({forged, Xfrm::in_proto});
+            std::string cut = tunnelled(*sa, 2, v4);
+            cut[60] = static_cast<char>(cut[60] ^ 4);
+            cases.push_back({cut, Xfrm::in_proto});
+            cases.push_back({in_tunnel(sealed(*sa, 3, "", pattern(14) + "\x07\x04", iv8(3))), Xfrm::in_proto});  // padding
+            cases.push_back({tunnelled(*sa, 4, pattern(60), kProtoNone), Xfrm::in_dummy});
+            cases.push_back({tunnelled(*sa, 5, v4, kProtoIpv6), Xfrm::in_mode});
+            cases.push_back({tunnelled(*sa, 6, v4.substr(0, 60)), Xfrm::in_header});
+            cases.push_back({tunnelled(*sa, 7, v4, kProtoIpv4, 3), Xfrm::in_ecn});
+            for (const Case& c : cases) {
+                const std::string with_more = c.packet + "behind the packet";  // an Ethernet frame's padding
+                Mbuf* const m = received(with_more);
+                Mbuf* packet = m;
+                const uint16_t off = m->rte.data_off;
+                EXPECT_EQ(in(*sa, packet).why, c.why) << name << (limited ? ", with limits" : "");
+                EXPECT_EQ(packet, m);
+                EXPECT_EQ(differs(bytes_of(m), with_more), std::string::npos) << name << ", " << name_of(c.why);
+                EXPECT_EQ(m->rte.data_off, off);
+                EXPECT_EQ(m_sanity(m), std::nullopt);
+                m_freem(m);
+            }
+            // Its twin in the same burst.
+            const std::string esp = tunnelled(*sa, 20, v4);
+            Mbuf* packets[] = {received(esp), received(esp)};
+            Sa* sas[] = {sa.get(), sa.get()};
+            EspFate fates[2];
+            EXPECT_EQ(esp_input(lane(), sas, packets, fates, 2), 1);
+            EXPECT_EQ(bytes_of(packets[0]), v4);
+            EXPECT_EQ(fates[1].why, Xfrm::in_seq);
+            EXPECT_EQ(bytes_of(packets[1]), esp);
+            for (Mbuf* m : packets) m_freem(m);
+        }
+}
+
 TEST_F(EspInput, EveryAllocationThatFailsLeavesThePacketAsItWasAndItsNumberFree) {
     const auto sa = sa_of(terms_of("aes-gcm-128"));
     const std::string packet = udp_packet({}, 40000), esp = tunnelled(*sa, 1, packet);

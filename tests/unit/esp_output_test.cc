@@ -326,6 +326,120 @@ TEST_F(EspOutput, BothBranchesOfASharedPacketAreRight) {
     m_freem(plain);
 }
 
+// What is written over is nobody else's, and becomes what the fresh clusters become: the short way and the long
+// way, and the way into new clusters, beside each other.
+TEST_F(EspOutput, PrivatePacketsAreDoneWhereTheyLieAndBecomeTheSame) {
+    for (const std::string& name : algorithms_of(ipsec_mb_engine)) {
+        const bool in_place = find_algorithm(name).value().aead();
+        if (find_algorithm(name).value().cipher->iv == 16) continue;  // its IV is chance
+        for (uint32_t variant = 0; variant < 64; variant += in_place ? 1 : 9) {
+            const auto bit = [variant](uint32_t i) { return (variant >> i & 1) != 0; };
+            SaTerms terms = terms_of(name, SaMode::tunnel, bit(0));
+            terms.esn = bit(1);
+            terms.seq_floor = terms.esn ? (uint64_t{3} << 32) - 2 : 7;
+            if (bit(2)) terms.outer.df = bit(3) ? DfRule::set : DfRule::clear;
+            if (bit(3)) terms.outer.copy_dscp = terms.outer.ecn = false, terms.outer.dscp = 9;
+            const auto ours = sa_of(terms), theirs = sa_of(terms), in_ours = sa_of(terms), in_theirs = sa_of(terms);
+            if (terms.esn)
+                for (Sa* sa : {in_ours.get(), in_theirs.get()}) sa->window.mark(terms.seq_floor);
+            const IpKind kind{.v6 = bit(4), .tos = static_cast<uint8_t>(variant * 5), .df = bit(5), .proto = kProtoUdp, .flow = 0};
+            for (size_t data = 0; data < 3; ++data) {
+                const std::string packet = udp_packet(kind, data * 331 + variant % 7, variant);
+                Mbuf* const first = received(packet + "behind");
+                Mbuf* mine = first;
+                Mbuf* shared = received(packet);
+                Mbuf* held = m_copypacket(shared, M_NOWAIT);
+                ASSERT_TRUE(out(*ours, mine).ok());
+                ASSERT_TRUE(out(*theirs, shared).ok());
+                EXPECT_EQ(mine == first, in_place) << name;
+                ASSERT_EQ(differs(bytes_of(mine), bytes_of(shared)), std::string::npos) << name << ", variant " << variant << ", " << data;
+                EXPECT_EQ(bytes_of(held), packet);
+                EXPECT_EQ(m_sanity(mine), std::nullopt);
+                EXPECT_GE(m_leadingspace(mine), kEspRoom);
+                // And back: mine is still alone, the other is not.
+                Mbuf* arrived = received(bytes_of(mine));
+                Mbuf* const there = arrived;
+                Mbuf* other = received(bytes_of(shared));
+                Mbuf* seen = m_copypacket(other, M_NOWAIT);
+                ASSERT_TRUE(in(*in_ours, arrived).ok()) << name << ", variant " << variant;
+                ASSERT_TRUE(in(*in_theirs, other).ok());
+                EXPECT_EQ(arrived == there, in_place);
+                EXPECT_EQ(bytes_of(seen), bytes_of(mine));
+                ASSERT_EQ(bytes_of(arrived), bytes_of(other));
+                ASSERT_EQ(bytes_of(arrived), packet);
+                EXPECT_EQ(m_sanity(arrived), std::nullopt);
+                for (Mbuf* m : {mine, shared, held, arrived, other, seen}) m_freem(m);
+            }
+        }
+    }
+}
+
+// Each way in which bytes can be somebody else's, too, or nobody's to write: R05, R06, R17.
+TEST_F(EspOutput, WhatIsNotOursAloneIsNeverWrittenOver) {
+    const std::string packet = udp_packet({}, 600);
+    const auto sa = sa_of(terms_of("aes-gcm-128")), peer = sa_of(terms_of("aes-gcm-128"));
+    const auto unchanged = [&](Mbuf* m, Mbuf* other, const char* how) {
+        const std::string was = bytes_of(other);
+        std::string around = text_of(static_cast<std::byte*>(other->rte.buf_addr), other->rte.buf_len);
+        Mbuf* const source = m;
+        ASSERT_TRUE(out(*sa, m).ok()) << how;
+        EXPECT_NE(m, source) << how;
+        EXPECT_EQ(bytes_of(other), was) << how;
+        EXPECT_EQ(text_of(static_cast<std::byte*>(other->rte.buf_addr), other->rte.buf_len), around) << how << ": around it";
+        ASSERT_TRUE(in(*peer, m).ok()) << how;
+        EXPECT_EQ(bytes_of(m), packet) << how;
+        m_freem(m);
+    };
+    Mbuf* m = received(packet);
+    Mbuf* other = m_copypacket(m, M_NOWAIT);
+    unchanged(m, other, "a received packet with a copy");
+    m_freem(other);
+    m = received(packet);
+    other = m_copypacket(m, M_NOWAIT);
+    unchanged(other, m, "its copy");
+    m_freem(m);
+    m = received(packet);
+    other = Mbuf::of(rte_pktmbuf_clone(&m->rte, rx_zone()->pool));
+    unchanged(m, other, "a received packet with a clone of DPDK's");
+    rte_pktmbuf_free(&other->rte);
+    m = received(packet);
+    other = Mbuf::of(rte_pktmbuf_clone(&m->rte, rx_zone()->pool));
+    unchanged(other, m, "the clone");
+    m_freem(m);
+    // A cluster with room on both sides.
+    const auto roomy = [&] {
+        Mbuf* c = m_getjcl(M_NOWAIT, MT_DATA, M_PKTHDR, 2048);
+        c->rte.data_off = 200;
+        std::memcpy(c->data(), packet.data(), packet.size());
+        c->set_len(static_cast<uint32_t>(packet.size()));
+        m_calchdrlen(c);
+        return c;
+    };
+    m = roomy();
+    Mbuf* const where = m;
+    ASSERT_TRUE(out(*sa, m).ok());
+    EXPECT_EQ(m, where) << "alone, it is written over";
+    ASSERT_TRUE(in(*peer, m).ok());
+    m_freem(m);
+    m = roomy();
+    other = m_copypacket(m, M_NOWAIT);
+    unchanged(m, other, "a cluster with a copy");
+    m_freem(other);
+    // Memory that may only be read.
+    static std::array<std::byte, 2048> memory;
+    memory.fill(std::byte{7});
+    std::memcpy(memory.data() + 300, packet.data(), packet.size());
+    const auto before = memory;
+    m = m_gethdr(M_NOWAIT, MT_DATA);
+    ASSERT_EQ(m_extadd(m, memory.data(), memory.size(), [](void*, uint32_t, void*) {}, nullptr, M_RDONLY), 0);
+    m->rte.data_off = 300;
+    m->set_len(static_cast<uint32_t>(packet.size()));
+    m_calchdrlen(m);
+    ASSERT_TRUE(out(*sa, m).ok());
+    EXPECT_EQ(memory, before);
+    m_freem(m);
+}
+
 // R09, CVE-2022-27666: sizes around each cluster, and the largest packets there are.
 TEST_F(EspOutput, R09_EverySizeHasItsRoom) {
     std::vector<size_t> sizes;
