@@ -69,6 +69,12 @@ struct Settings {
     std::string cross_check_file = "umfwd-cross-check.pcapng";  // [I] --cross-check-file: the first difference
     std::string esp_engine = "ipsec-mb";       // [I] --esp-engine: drivers/crypto/engines.h
 
+    // ---- modes that route
+    std::string tap = "umf";                   // [I] --tap: the TAPs are this and the port's number; empty: none (tests)
+    std::string tap_netns;                     // [I] --tap-netns: the TAPs' network namespace; empty: ours
+    uint32_t routes = 16384;                   // [I] --routes: room for, of each family
+    uint32_t punt_rate = 1000;                 // [I] --punt-rate: packets a second, of each lcore, that the kernel answers
+
     // ---- mode frag
     uint16_t frag_size = 576;                  // [I] --frag-size: bytes of an IPv4 packet left whole
 

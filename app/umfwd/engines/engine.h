@@ -22,6 +22,8 @@ struct Engine {
     bool shares;
     // sources - makes packets without being sent any: tx_first makes no sense.
     bool sources;
+    // routes - sends by any port, and has the forwarder's Router: its table, its door to the kernel.
+    bool routes = false;
     // begin - control thread, before the lcores run. Null: nothing to prepare.
     Status (*begin)(Stream& stream);
     // burst - the stream's lcore, over and over. Returns packets handled: 0 means "was idle".

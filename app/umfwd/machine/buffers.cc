@@ -12,7 +12,9 @@
 #include <rte_malloc.h>
 #include <rte_memory.h>
 
+#include "app/umfwd/engines/engine.h"
 #include "app/umfwd/machine/pages.h"
+#include "app/umfwd/route/door.h"
 
 namespace umbuf::fwd {
 
@@ -95,7 +97,11 @@ ZoneInput Buffers::input(int node) const {
     in.lcores = fixed ? settings_.nb_cores + 1 : rte_lcore_count();
     in.jumbo = data_rooms(settings_).back() > kMCLBytes || settings_.mtu > kMCLBytes ||
                std::ranges::any_of(settings_.port_mtus, [](const auto& port) { return port.second > kMCLBytes; });
-    in.cuts = settings_.mode == "frag" || !fixed;
+    const Engine* mode = find_engine(settings_.mode);
+    const bool routes = !fixed || (mode != nullptr && mode->routes);
+    in.cuts = settings_.mode == "frag" || routes;
+    in.to_kernel = routes ? kToKernel : 0;
+    in.from_kernel = routes ? kFromKernel : 0;
     if (settings_.mode == "sendfile" || !fixed) in.files = page_cache_pages(settings_);
     in.file_ahead = settings_.sendfile_ahead;
     in.file_payload = settings_.sendfile_payload;

@@ -33,6 +33,7 @@
 #include "app/umfwd/machine/on_node.h"
 #include "app/umfwd/machine/pages.h"
 #include "app/umfwd/machine/port_set.h"
+#include "app/umfwd/route/router.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/machine/topology.h"
 #include "drivers/net/page_proof.h"
@@ -153,8 +154,10 @@ struct Forwarder::State : Run {
     explicit State(const Settings& wanted) : settings(wanted) {}
 
     Settings settings;
+    Epoch epoch;                     // never null
     std::unique_ptr<Buffers> buffers;
     std::unique_ptr<Pages> pages;
+    std::unique_ptr<Router> router;  // from the first start of a mode that routes
     std::unique_ptr<PortSet> ports;
     std::set<uint16_t> unread;       // started ports that nobody reads since the last stop
     Report last;                     // the final one
@@ -167,6 +170,7 @@ struct Forwarder::State : Run {
     [[nodiscard]] std::vector<Port*> used_ports() const;
     Result<Plan> make_plan() const;
     [[nodiscard]] Status begin_run(const Engine* wanted, Plan made);
+    [[nodiscard]] Status prepare_router(const Plan& made);
     [[nodiscard]] Status place();
     [[nodiscard]] Status place_one(const PlannedStream& planned, Lane& lane);
     [[nodiscard]] Run exchange(Run other) { return std::exchange(static_cast<Run&>(*this), std::move(other)); }
@@ -232,12 +236,26 @@ Status Forwarder::State::place_one(const PlannedStream& planned, Lane& lane) {
     stream->burst = settings.burst;
     stream->peer = peer_of(settings, planned.tx_port);
     stream->settings = &settings;
+    stream->router = engine->routes ? router.get() : nullptr;
     for (const uint16_t to : planned.tee) stream->tee.emplace_back(ports->find(to), fmt::format("{},to={}", labels, to));
     if (engine->begin != nullptr)
         if (Status status = engine->begin(*stream); !status) return status;
     lane.streams.push_back(stream.get());
     placed.push_back({planned, lane.lcore, std::move(stream)});
     return {};
+}
+
+// prepare_router - every port of the plan has its TAP before a lane runs.
+Status Forwarder::State::prepare_router(const Plan& made) {
+    if (router == nullptr) {
+        Result<std::unique_ptr<Router>> fresh = Router::make(settings, epoch.get());
+        if (!fresh) return fresh.error();
+        router = std::move(fresh).value();
+        for (const std::string& note : router->notes()) say(note + "\n");
+    }
+    std::vector<Port*> of_plan;
+    for (const uint16_t id : made.ports) of_plan.push_back(ports->find(id));
+    return router->use_ports(of_plan);
 }
 
 // place - streams and lanes for this run's plan.
@@ -259,12 +277,10 @@ Status Forwarder::State::place() {
 // begin_run - a new run up to the gate. When it fails, the last one's streams and numbers are still
 // there, as if nobody had asked.
 Status Forwarder::State::begin_run(const Engine* wanted, Plan made) {
-    Result<std::unique_ptr<Lanes>> fresh = Lanes::create();
-    if (!fresh) return fresh.error();
     Run run;
     run.engine = wanted;
     run.plan = std::move(made);
-    run.lanes = std::move(fresh).value();
+    run.lanes = Lanes::create(epoch.get());
     Run old = exchange(std::move(run));
     if (Status status = place(); !status) {
         end_streams();
@@ -395,9 +411,10 @@ Result<std::unique_ptr<Forwarder>> Forwarder::create(const Settings& settings) {
     if (!pages) return pages.error();
     state->pages = std::move(pages).value();
     state->ports = std::make_unique<PortSet>(state->settings, *state->buffers);
-    Result<std::unique_ptr<Lanes>> lanes = Lanes::create();
-    if (!lanes) return lanes.error();
-    state->lanes = std::move(lanes).value();
+    Result<Epoch> epoch = make_epoch();
+    if (!epoch) return epoch.error();
+    state->epoch = std::move(epoch).value();
+    state->lanes = Lanes::create(state->epoch.get());
     std::unique_ptr<Forwarder> forwarder(new Forwarder(std::move(state)));
     for (const uint16_t id : present_ports())
         if (Result<Port*> port = forwarder->state_->ports->add(id); !port) return port.error();
@@ -428,6 +445,8 @@ Status Forwarder::start(uint32_t tx_first) {
                                              "nobody shares: start umfwd with --forward-mode={}",
                                              engine->name, id, engine->name)};
     for (const std::string& note : plan.value().notes) say(note + "\n");
+    if (engine->routes)
+        if (Status status = s.prepare_router(plan.value()); !status) return status;
     if (Status status = s.begin_run(engine, std::move(plan).value()); !status) return status;
     s.running = true;
     const std::vector<Port*> used = s.used_ports();
@@ -578,13 +597,17 @@ void Forwarder::poll() {
     });
     if (s.running && s.engine->poll != nullptr)
         for (const Placed& p : s.placed) s.engine->poll(*p.stream);
+    if (s.router != nullptr) s.router->watch_links(s.ports->list());
     reclaim_set_aside();
 }
+
+Router* Forwarder::router() const noexcept { return state_->router.get(); }
 
 Report Forwarder::halt() {
     State& s = *state_;
     if (s.halted) return s.last;
     if (s.running) static_cast<void>(stop());
+    s.router.reset();
     Report report = this->report();
     report.problems = s.ports->halt();
     s.placed.clear();

@@ -53,6 +53,7 @@ class Forwarder {
     [[nodiscard]] Report report() const;                // consistent when stopped, a sample when not
     [[nodiscard]] std::string config_text() const;      // show config fwd: streams by lcore, as testpmd
     void clear_stats();
+    [[nodiscard]] Router* router() const noexcept;      // null: no mode that routes was started yet
     // poll - control-thread housekeeping: link and removal events to print, headers to reclaim.
     void poll();
 

@@ -97,21 +97,21 @@ bool shares_cpu(unsigned lcore) {
     return false;
 }
 
-Result<std::unique_ptr<Lanes>> Lanes::create() {
-    std::unique_ptr<Lanes> lanes(new Lanes);
+Result<Epoch> make_epoch() {
     const size_t bytes = rte_rcu_qsbr_get_memsize(RTE_MAX_LCORE);
-    lanes->epoch_ = static_cast<rte_rcu_qsbr*>(rte_zmalloc("um_epoch", bytes, RTE_CACHE_LINE_SIZE));
-    if (lanes->epoch_ == nullptr)
+    Epoch epoch(static_cast<rte_rcu_qsbr*>(rte_zmalloc("um_epoch", bytes, RTE_CACHE_LINE_SIZE)));
+    if (epoch == nullptr)
         return Error{ENOMEM, fmt::format("no memory for the lcores' epoch ({} bytes); give EAL more: "
                                          "-m MB", bytes)};
-    rte_rcu_qsbr_init(lanes->epoch_, RTE_MAX_LCORE);
-    return lanes;
+    rte_rcu_qsbr_init(epoch.get(), RTE_MAX_LCORE);
+    return epoch;
 }
 
-Lanes::~Lanes() {
-    join();
-    rte_free(epoch_);
-}
+void FreeEpoch::operator()(rte_rcu_qsbr* epoch) const noexcept { rte_free(epoch); }
+
+std::unique_ptr<Lanes> Lanes::create(rte_rcu_qsbr* epoch) { return std::unique_ptr<Lanes>(new Lanes(epoch)); }
+
+Lanes::~Lanes() { join(); }
 
 Lane* Lanes::add(unsigned lcore, const Engine* engine) {
     UM_ASSERT(!running_);

@@ -49,10 +49,18 @@ struct alignas(64) Lane {
     void idle_turn(uint32_t* idle_turns) noexcept;
 };
 
+// Epoch - what all lanes report to, from the first run to the last: tables outlive runs.
+struct FreeEpoch {
+    void operator()(rte_rcu_qsbr* epoch) const noexcept;
+};
+using Epoch = std::unique_ptr<rte_rcu_qsbr, FreeEpoch>;
+[[nodiscard]] Result<Epoch> make_epoch();
+
 // Lanes - the lcores of a run, together. Control thread.
 class Lanes {
   public:
-    static Result<std::unique_ptr<Lanes>> create();
+    // create - `epoch` lives longer; the lanes of one run at a time report to it.
+    static std::unique_ptr<Lanes> create(rte_rcu_qsbr* epoch);
     ~Lanes();
     Lanes(const Lanes&) = delete;
     Lanes& operator=(const Lanes&) = delete;
@@ -74,8 +82,8 @@ class Lanes {
     [[nodiscard]] const std::vector<NodePtr<Lane>>& list() const noexcept { return lanes_; }
 
   private:
-    Lanes() = default;
-    rte_rcu_qsbr* epoch_ = nullptr;             // [I]
+    explicit Lanes(rte_rcu_qsbr* epoch) : epoch_(epoch) {}
+    rte_rcu_qsbr* epoch_;                       // [I]
     std::vector<NodePtr<Lane>> lanes_;          // [c]
     bool running_ = false;                      // [c]
 };

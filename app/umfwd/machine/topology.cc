@@ -9,11 +9,21 @@
 #include <fmt/ranges.h>
 #include <rte_lcore.h>
 
+#include "app/umfwd/engines/engine.h"
+
 namespace umbuf::fwd {
 
 namespace {
 
 bool is_tee(const Settings& settings) { return settings.mode == "tee"; }
+
+bool routes(const Settings& settings) {
+    const Engine* engine = find_engine(settings.mode);
+    return engine != nullptr && engine->routes;
+}
+
+// fans_out - packets leave by every port, so that each lcore has a transmit queue of its own on each.
+bool fans_out(const Settings& settings) { return is_tee(settings) || routes(settings); }
 
 // An answer goes back to who asked, whatever the topology, as in testpmd.
 bool answers(const Settings& settings) { return settings.mode == "icmpecho"; }
@@ -33,6 +43,13 @@ std::vector<uint16_t> copy_ports(const std::vector<uint16_t>& ports, const Plann
     std::copy_if(ports.begin(), ports.end(), std::back_inserter(list), [&stream](uint16_t port) {
         return port != stream.rx_port && port != stream.tx_port;
     });
+    return list;
+}
+
+// other_ports - where else a routed packet may go: back, too.
+std::vector<uint16_t> other_ports(const std::vector<uint16_t>& ports, const PlannedStream& stream) {
+    std::vector<uint16_t> list;
+    std::copy_if(ports.begin(), ports.end(), std::back_inserter(list), [&stream](uint16_t port) { return port != stream.tx_port; });
     return list;
 }
 
@@ -66,7 +83,7 @@ void assert_queues_unshared(const Plan& plan) {  // T2
 }  // namespace
 
 uint16_t queues_wanted(const Settings& settings) {
-    const uint32_t by_lane = is_tee(settings) ? settings.nb_cores : 1;
+    const uint32_t by_lane = fans_out(settings) ? settings.nb_cores : 1;
     return static_cast<uint16_t>(
         std::max({uint32_t{settings.txq}, uint32_t{settings.rxq}, by_lane}));
 }
@@ -122,7 +139,7 @@ Result<Plan> plan_streams(const Settings& settings, const std::vector<uint16_t>&
     UM_ASSERT(!ports.empty() && !lcores.empty());
     const size_t n = ports.size() * settings.rxq;
     const size_t lanes = std::min(n, lcores.size());
-    const size_t need = is_tee(settings) ? lanes : settings.rxq;
+    const size_t need = fans_out(settings) ? lanes : settings.rxq;
     if (txq < need)
         return Error{EINVAL,
                      fmt::format("mode {} needs {} transmit queues on each port, one for each lcore or "
@@ -141,14 +158,15 @@ Result<Plan> plan_streams(const Settings& settings, const std::vector<uint16_t>&
             PlannedStream stream{.rx_port = ports[i],
                                  .rx_queue = queue,
                                  .tx_port = ports[to],
-                                 .tx_queue = is_tee(settings) ? static_cast<uint16_t>(lane) : queue,
+                                 .tx_queue = fans_out(settings) ? static_cast<uint16_t>(lane) : queue,
                                  .lane = lane,
                                  .tee = {}};
             if (is_tee(settings)) stream.tee = copy_ports(ports, stream);
+            if (routes(settings)) stream.tee = other_ports(ports, stream);
             plan.streams.push_back(std::move(stream));
         }
     }
-    if (settings.topology == Topology::paired && ports.size() % 2 != 0 && !is_tee(settings) &&
+    if (settings.topology == Topology::paired && ports.size() % 2 != 0 && !fans_out(settings) &&
         !answers(settings))
         plan.notes.push_back(fmt::format(
             "Warning! port-topology=paired and odd forward ports number, the last port (port {}) "

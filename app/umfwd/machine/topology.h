@@ -8,7 +8,7 @@
 //      loop      0 -> 0, 1 -> 1
 //
 // Mode tee sends on to that port, and a copy to each other port but the one that it came in by. Mode
-// icmpecho answers by the port that it was asked on.
+// icmpecho answers by the port that it was asked on. A mode that routes sends by any port.
 //
 // Rules, checked by plan_streams() itself:
 //   T1  each receive queue of each port belongs to exactly one stream.
@@ -26,7 +26,7 @@ namespace umbuf::fwd {
 struct PlannedStream {
     uint16_t rx_port, rx_queue, tx_port, tx_queue;
     size_t lane;                  // index into Plan::lcores
-    std::vector<uint16_t> tee;    // mode tee: where the copies go
+    std::vector<uint16_t> tee;    // mode tee: where the copies go; modes that route: every other port
 };
 
 struct Plan {

@@ -38,13 +38,16 @@ Term soft_rings(const ZoneInput& in) {
 Term in_hand(const ZoneInput& in) {
     return {"bursts in hand", uint64_t{in.lcores} * in.burst * 2};
 }
+Term from_kernel(const ZoneInput& in) { return {"frames of the kernel", ports(in) * in.from_kernel}; }
 Term cached(const ZoneInput& in) { return {"caches of lcores", caches(in)}; }
 
 }  // namespace
 
 std::vector<Term> packet_terms(const ZoneInput& in) {
-    return {{"receive descriptors", queues(in, in.rx_ports, in.rxq) * descriptors(in.rxd)},
-            transmit_rings(in), soft_rings(in), in_hand(in), cached(in)};
+    std::vector<Term> terms{{"receive descriptors", queues(in, in.rx_ports, in.rxq) * descriptors(in.rxd)},
+                            transmit_rings(in), soft_rings(in), in_hand(in), cached(in)};
+    if (in.to_kernel > 0) terms.push_back({"packets for the kernel", in.to_kernel});
+    return terms;
 }
 
 // Headers of copies wait wherever their packet can wait; a burst may fan out to every port. What
@@ -54,6 +57,7 @@ std::vector<Term> header_terms(const ZoneInput& in) {
                             {"bursts fanning out", uint64_t{in.lcores} * in.burst * ports(in)},
                             cached(in)};
     if (in.cuts) terms.push_back({"heads of fragments", transmit_rings(in).n + soft_rings(in).n});
+    if (in.from_kernel > 0) terms.push_back(from_kernel(in));
     if (in.files == 0) return terms;
     // A packet of a file is a head and one piece, or two where it goes over the end of a page.
     terms.push_back({"pieces of files", 2 * (transmit_rings(in).n + soft_rings(in).n)});
@@ -65,7 +69,9 @@ std::vector<Term> header_terms(const ZoneInput& in) {
 
 // 2k clusters are for packets that are made here, and for private copies of shared ones.
 std::vector<Term> cluster_terms(const ZoneInput& in) {
-    return {transmit_rings(in), soft_rings(in), in_hand(in), cached(in)};
+    std::vector<Term> terms{transmit_rings(in), soft_rings(in), in_hand(in), cached(in)};
+    if (in.from_kernel > 0) terms.push_back(from_kernel(in));
+    return terms;
 }
 
 uint32_t sum(const std::vector<Term>& terms) {

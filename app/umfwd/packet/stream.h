@@ -31,6 +31,18 @@ inline constexpr uint16_t kMaxBurst = 512;  // testpmd's limit
     X(esp_differs, "esp-cross-check") /* --cross-check: two engines disagree about it */ \
     X(seq_done, "seq-received")    /* mode seqgen: checked and consumed */     \
     X(io_error, "io-error")        /* mode sendfile: the file could not be read there, or before */ \
+    X(to_kernel, "to-kernel")      /* mode route: given to the kernel: ARP, ND, for this machine, multicast */ \
+    X(no_route, "no-route")        /* given to the kernel, which answers, as up to ip-options */ \
+    X(no_neighbour, "no-neighbour") /* ... which resolves it */                \
+    X(ttl_expired, "ttl-expired")                                              \
+    X(too_big, "too-big")          /* longer than the way's MTU: DF, or IPv6 */ \
+    X(ip_options, "ip-options")                                                \
+    X(punt_limited, "punt-limited") /* the kernel's answers are limited: --punt-rate */ \
+    X(punt_full, "punt-full")      /* the kernel is behind */                  \
+    X(blackhole, "blackhole")      /* a route says so */                       \
+    X(martian, "martian")          /* an address that no router forwards */    \
+    X(other_host, "other-host")    /* a frame for somebody else */             \
+    X(port_down, "port-down")      /* the route's port takes no part */        \
     X(drained, "drained")          /* still queued when forwarding stopped */
 
 enum class Drop : uint8_t {
@@ -75,6 +87,7 @@ struct EngineState {
 };
 
 struct Settings;  // settings.h
+class Router;     // route/router.h
 
 // Locks:  I immutable while forwarding   l the stream's lcore
 struct alignas(64) Stream {
@@ -87,7 +100,8 @@ struct alignas(64) Stream {
     uint16_t burst = 0;          // [I] packets per rx_burst, <= kMaxBurst
     rte_ether_addr peer{};       // [I] --eth-peer of the transmit port
     const Settings* settings = nullptr;      // [I]
-    std::vector<Way> tee;                    // [I] mode tee: where the copies go
+    Router* router = nullptr;                // [I] modes that route; else null
+    std::vector<Way> tee;                    // [I] mode tee: where the copies go; modes that route: every other port
     std::unique_ptr<EngineState> state;      // [l]
     const std::string labels;                // [I] of its numbers, and of its mode's
     const stat::Box<StreamStats> cells;      // [I]

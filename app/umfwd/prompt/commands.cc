@@ -24,6 +24,7 @@
 #include "app/umfwd/prompt/prompt.h"
 #include "app/umfwd/prompt/show.h"
 #include "app/umfwd/machine/topology.h"
+#include "app/umfwd/route/router.h"
 #include "drivers/crypto/engines.h"
 #include "lib/mbuf/trace.h"
 
@@ -240,6 +241,15 @@ Status show_queue(Session& session, const Args& args) {
 
 Status show_mbuf(Session& session, const Args&) {
     return print(session, show::mbufs(session.forwarder->report().zones));
+}
+
+// show_routing - show route, show neigh, show kernel.
+Status show_routing(Session& session, const Args& args) {
+    Router* router = session.forwarder->router();
+    if (router == nullptr) return Error{ENOENT, "nothing has been routed yet: set fwd route, start"};
+    if (args.word(0) == "route") return print(session, router->routes_text());
+    if (args.word(0) == "neigh") return print(session, router->neighbours_text());
+    return print(session, router->kernel_text());
 }
 
 Status show_device(Session& session, const Args& args) {
@@ -615,6 +625,7 @@ std::vector<Command> table() {
         {"show config (fwd|rxtx|cores|txpkts|pages)", "streams, queues, lcores, made packets, pages",
          &show_config},
         {"show (rxq|txq) info <port:u16> <queue:u16>", "how a queue is set up", &show_queue},
+        {"show (route|neigh|kernel)", "mode route: routes, neighbours, the kernel's side", &show_routing},
         {"show mbuf", "zones: in use, total, denied; what the traps caught", &show_mbuf},
         {"show device info <name:str>", "the device of a port, by name, or all", &show_device},
 

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// ip_route.h - where a burst of IP packets goes: a router's checks, and its tables.
+//
+// No Ethernet header anywhere here: what a packet came out of, a frame or an ESP packet, makes no difference.
+#pragma once
+#include <cstdint>
+
+#include <rte_mbuf.h>
+
+#include "app/umfwd/packet/burst.h"
+#include "lib/route/route_table.h"
+
+namespace umbuf::fwd {
+
+enum class IpWay : uint8_t {
+    forward,  // as `hop` says
+    cut,      // the same, in pieces: IPv4 without DF, longer than hop.mtu
+    kernel,   // the kernel knows what to do, or whom to answer: `why`
+    dead,     // of `why`
+};
+struct IpFate {
+    IpWay way = IpWay::dead;
+    Drop why = Drop::malformed;  // kernel, dead
+    Hop hop;                     // forward, cut: reachable
+};
+
+// route_burst - the fates of n packets (any n) that begin with their IP headers (RFC 1812 5.2.2, RFC 8200). Nothing
+// is written but lengths (padding goes) and headers that were in pieces, so that packets[i] may be another then; null:
+// it was consumed, and is dead. The packets stay the caller's. A reader of the table (lib/route/route_table.h).
+void route_burst(const RouteTable& table, rte_mbuf** packets, IpFate* fates, uint16_t n) noexcept;
+
+// age - one hop less to live, in a header that is ours alone then. The packet has a fate `forward` or `cut`. As
+// own_header(): Fate::send, or its end.
+[[nodiscard]] Fate age(rte_mbuf*& p) noexcept;
+
+}  // namespace umbuf::fwd
