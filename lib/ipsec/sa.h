@@ -100,6 +100,7 @@ class alignas(64) Sa {
   public:
     uint16_t next_id = 1;        // [l] of outer IPv4 packets that may be fragmented (RFC 6864)
     [[nodiscard]] const std::byte* key() const noexcept { return key_.data(); }
+    [[nodiscard]] uint64_t born_s() const noexcept { return born_s_; }
     // add_second - the same key for another engine, too (cross_check.h), which has to have the algorithm. Before
     // the first packet. Control thread.
     [[nodiscard]] Status add_second(const Engine& second, std::span<const std::byte> key);
