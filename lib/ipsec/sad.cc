@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include <rte_errno.h>
 #include <rte_ipsec_sad.h>
@@ -275,6 +276,8 @@ Sa* Sad::resolve(uint32_t id, uint32_t generation) const noexcept {
     Sa* sa = slots_[id].sa.load(sync::acquire);
     return sa != nullptr && sa->terms.generation == generation ? sa : nullptr;  // D3
 }
+
+Sa* Sad::resolve(uint32_t id, uint32_t generation) noexcept { return std::as_const(*this).resolve(id, generation); }
 
 void Sad::lookup(const SadQuery* queries, Sa** sas, uint16_t n) const noexcept {
     const Side& side = *active_.load(sync::acquire);

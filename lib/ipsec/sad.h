@@ -33,6 +33,7 @@
 #include "lib/base/result.h"
 #include "lib/base/sync.h"
 #include "lib/ipsec/child.h"
+#include "lib/ipsec/esp.h"
 #include "lib/ipsec/grace.h"
 #include "lib/ipsec/ip.h"
 #include "lib/ipsec/sa.h"
@@ -68,7 +69,7 @@ struct NewSa {
     uint64_t now_s = 0;
 };
 
-class Sad {
+class Sad final : public SaResolver {
   public:
     // make - for `capacity` SAs of all kinds. Error: no memory.
     [[nodiscard]] static Result<std::unique_ptr<Sad>> make(uint32_t capacity, Grace& grace, int socket);
@@ -98,6 +99,7 @@ class Sad {
     void lookup(const SadQuery* queries, Sa** sas, uint16_t n) const noexcept;
     // resolve - null: it has gone (D3).
     [[nodiscard]] Sa* resolve(uint32_t id, uint32_t generation) const noexcept;
+    [[nodiscard]] Sa* resolve(uint32_t id, uint32_t generation) noexcept override;
     [[nodiscard]] ChildId child_of(const Sa& sa) const noexcept { return slots_[sa.terms.id].child; }
     // begin_work, end_work - n jobs use the SA's key across quiescent states, until they are done. Begin: a
     // reader that has the SA. End: any lane, by the id that it kept, whether the SA was removed or not.

@@ -290,6 +290,84 @@ TEST_F(EspDb, ARetiredSaStaysUntilItsWorkIsDone) {
     readers_.leave(0);
 }
 
+// slow_engine - takes jobs, and does them when it is reaped: a stand-in for a device, which has its own copy of
+// the key (J4).
+std::vector<std::pair<Job*, Secret>> with_the_device;
+uint16_t slow_submit(EngineLane&, Job* jobs, uint16_t n) noexcept {
+    for (uint16_t i = 0; i < n; ++i) {
+        Secret key = std::move(Secret::copy({jobs[i].key, ipsec_mb_engine.key_bytes({})}).value());
+        with_the_device.emplace_back(&jobs[i], std::move(key));
+    }
+    return n;
+}
+uint16_t slow_reap(EngineLane& lane, uint16_t) noexcept {
+    const size_t n = with_the_device.size();
+    for (auto& [job, key] : with_the_device) {
+        job->key = key.data();
+        ipsec_mb_engine.run(lane, job, 1);
+        job->done = true;
+    }
+    with_the_device.clear();
+    return static_cast<uint16_t>(n);
+}
+const Engine slow_engine = [] {
+    Engine e = ipsec_mb_engine;
+    e.name = "slow";
+    e.submit = slow_submit;
+    e.reap = slow_reap;
+    return e;
+}();
+
+// R31: the database resolves completions. Removed, an SA's packets are counted and its memory, which is gone, is
+// not touched; rekeyed, they are finished by it.
+TEST_F(EspDb, R31_CompletionsFindARetiredSaAndNotARemovedOne) {
+    readers_.enter(0);
+    const auto slow_db = std::move(IpsecDb::make({.sas = 8, .children = 2}, slow_engine, readers_.get()).value());
+    const auto slow = std::move(EspLane::make(slow_engine, 0, &slow_db->sad()).value());
+    const ChildId child = slow_db->children.add().value();
+    const auto fresh = [&](uint32_t spi) {
+        NewSa sa = terms(spi, child);
+        sa.engine = &slow_engine;
+        return sa;
+    };
+    const auto submit = [&](SaId id) {
+        Sa* sa = slow_db->sad().resolve(id.id, id.generation);
+        Mbuf* m = clustered(packet);
+        const uint64_t tag = id.id;
+        EspFate fate;
+        ASSERT_EQ(esp_submit_output(*slow, &sa, &m, &tag, &fate, 1), 1);
+    };
+    const auto reaped = [&] {
+        EspDone done{};
+        EXPECT_EQ(esp_reap(*slow, &done, 1), 1);
+        m_freem(done.packet);
+        return done;
+    };
+    const SaId removed = slow_db->rekey_out(fresh(0x1000)).value();
+    submit(removed);
+    ASSERT_TRUE(slow_db->remove_sa(removed).ok());
+    readers_.quiescent(0);
+    EXPECT_EQ(slow_db->collect(), 0u) << "freed";
+    const EspDone late = reaped();
+    EXPECT_EQ(late.fate.why, Xfrm::out_state);
+    EXPECT_EQ(late.sa, nullptr);
+    EXPECT_EQ(slow->counters.of(Xfrm::out_state), 1u);
+
+    const SaId retired = slow_db->rekey_out(fresh(0x1001)).value();
+    slow_db->sad().begin_work(retired.id, 1);
+    submit(retired);
+    ASSERT_TRUE(slow_db->rekey_out(fresh(0x1002)).ok());
+    readers_.quiescent(0);
+    EXPECT_EQ(slow_db->collect(), 1u);
+    const EspDone good = reaped();
+    EXPECT_TRUE(good.fate.ok());
+    slow_db->sad().end_work(static_cast<uint32_t>(good.tag), 1);
+    (void)slow_db->collect();
+    readers_.quiescent(0);
+    EXPECT_EQ(slow_db->collect(), 0u);
+    readers_.leave(0);
+}
+
 uint64_t wiped = 0, not_zero = 0;  // control thread
 void note_wiped(const std::byte* at, size_t bytes) noexcept {
     ++wiped;
