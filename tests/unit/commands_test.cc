@@ -106,6 +106,17 @@ TEST_F(CommandTest, QuitAsksForTheEndAndTouchesNothing) {
     EXPECT_TRUE(forwarder->running());
 }
 
+TEST_F(CommandTest, SelftestEspTriesEachAlgorithmOnEachEngineThatIsHere) {
+    const std::string text = run("selftest esp");
+    std::istringstream lines(text);
+    size_t n = 0;
+    for (std::string line; std::getline(lines, line); ++n) {
+        EXPECT_TRUE(line.starts_with("ipsec-mb ")) << line;
+        EXPECT_TRUE(line.ends_with(" ok")) << line;
+    }
+    EXPECT_EQ(n, 35u) << text;
+}
+
 // ---- settings
 
 TEST_F(CommandTest, ASettingIsRefusedWhileForwardingAndKeptWhenStopped) {

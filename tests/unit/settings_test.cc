@@ -109,6 +109,19 @@ TEST(Settings, ModeSendfileNeedsAFileAndPages) {
     EXPECT_EQ(refusal({"--sendfile-ahead=257"}), "--sendfile-ahead=257: expected a number from 1 to 256");
 }
 
+TEST(Settings, EspEnginesAreNamedAndWhatIsNoneIsRefusedWithTheList) {
+    EXPECT_EQ(good({}).esp_engine, "ipsec-mb");
+    EXPECT_EQ(good({}).cross_check, 0u);
+    const Settings s = good({"--esp-engine=cryptodev:crypto_openssl", "--cross-check=100", "--cross-check-file=f"});
+    EXPECT_EQ(s.esp_engine, "cryptodev:crypto_openssl");
+    EXPECT_EQ(s.cross_check, 100u);
+    EXPECT_EQ(s.cross_check_file, "f");
+    EXPECT_EQ(good({"--esp-engine=security"}).esp_engine, "security") << "which devices there are is known later";
+    for (const char* wrong : {"--esp-engine=openssl", "--esp-engine=cryptodev:", "--esp-engine="})
+        EXPECT_NE(refusal({wrong}).find("--esp-engine"), std::string::npos) << wrong;
+    EXPECT_NE(refusal({"--esp-engine=openssl"}).find("cryptodev:NAME"), std::string::npos);
+}
+
 TEST(Settings, MasksAreListsInAnotherForm) {
     const Settings s = good({"--portmask=0x5", "--coremask=e"});
     EXPECT_EQ(s.port_list, (std::vector<uint16_t>{0, 2}));

@@ -58,9 +58,9 @@ struct Device {
     // chains - can it do a cipher and an HMAC out of place, [encrypt]: right, and nothing written but the
     // text? No flag says so: it is tried at start (try_chains).
     bool chains[2] = {};
-    // crypto_aesni_mb of DPDK 22.11: the place that it hashes of a chain out of place depends on where source
-    // and destination lie, so that trying proves nothing; and it writes the head before what it decrypts.
-    bool hashes_elsewhere = false;
+    // crypto_aesni_mb of DPDK 22.11: whether a chain out of place is encrypted rightly depends on where source
+    // and destination lie, so that trying proves nothing; and before what it decrypts it writes the head.
+    bool erratic_chains = false;
     std::vector<Lane*> queues;  // by number; null: free
     std::vector<rte_mempool*> pools;  // of sessions
     std::vector<Keyed*> graves;       // SA gone, jobs in flight, perhaps

@@ -483,8 +483,7 @@ void run(EngineLane& opaque, Job* jobs, uint16_t n) noexcept {
     for (uint16_t taken = 0; taken < n;) {
         const uint16_t more = submit(opaque, jobs + taken, static_cast<uint16_t>(n - taken));
         taken = static_cast<uint16_t>(taken + more);
-        if (drain(lane) && (more > 0 || lane.n_free > 0)) continue;
-        break;
+        if (more == 0 || !drain(lane)) break;  // it takes nothing though it has nothing, or keeps what it has
     }
     for (uint16_t i = 0; i < n; ++i)
         if (!jobs[i].done) {
