@@ -2,6 +2,8 @@
 // engines.cc - which engines there are.
 #include "drivers/crypto/engines.h"
 
+#include <string_view>
+
 #include <rte_cryptodev.h>
 
 #include "drivers/crypto/cryptodev/cryptodev.h"

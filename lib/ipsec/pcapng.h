@@ -4,6 +4,8 @@
 // rte_pcapng wants a port to have come from, and its calls differ between DPDK 22.11 and 24.11; these
 // packets came out of an engine. Link type 101: they begin with their IP header.
 #pragma once
+#include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 

@@ -2,8 +2,10 @@
 // device.h - one crypto device, its keys and its lanes: for the engine's own files.
 #pragma once
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
