@@ -57,6 +57,9 @@ struct Device {
     uint64_t features = 0;
     bool hardware = false;  // it reads and writes by IOVA
     bool made = false;      // by us
+    // pieces - are AEADs right when a burst of them is read from several mbufs each? Tried at start: DPDK
+    // 24.11's crypto_aesni_mb has one list of pieces for all operations of a burst.
+    bool pieces = false;
     // chains - can it do a cipher and an HMAC out of place, [encrypt]: right, and nothing written but the
     // text? No flag says so: it is tried at start (try_chains).
     bool chains[2] = {};
@@ -80,6 +83,7 @@ void bury(Device& device) noexcept;
 
 // ---- cryptodev.cc
 void try_chains(Device& device);
+void try_pieces(Device& device);
 
 // ---- lane.cc
 [[nodiscard]] EngineLane* open_lane(Device& device, int socket);

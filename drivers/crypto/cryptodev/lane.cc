@@ -240,7 +240,8 @@ bool build_aead(Lane& lane, Slot& slot, const Job& job) noexcept {
     sym.aead.digest.phys_addr = extra_iova(slot, slot.extra->digest);
     const Room* room = only_room(job);
     Chain chain(device, slot, 0);
-    if (room != nullptr && chain.add_source(job) && oop(device, chain) && lead_out(device, slot, *room, 0)) {
+    if (room != nullptr && chain.add_source(job) && (device.pieces || chain.one()) && oop(device, chain) &&
+        lead_out(device, slot, *room, 0)) {
         slot.way = Way::direct;
         sym.m_src = chain.first();
         return true;
