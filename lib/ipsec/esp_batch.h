@@ -155,28 +155,35 @@ inline void peek(const Mbuf* m, uint32_t off, uint32_t len, std::byte* to) noexc
 // where a packet's bytes lie stands in its mbuf, and where a key lies in its SA. Found by trying (umbench esp).
 inline constexpr uint16_t kMbufsAhead = 8, kKeysAhead = 4, kBytesAhead = 3;  // packets
 inline constexpr uint32_t kBytesEarly = 512;  // of each; the processor fetches the rest by itself
+// fetch_shared - a copy is let go of when it has been read: its storage's count, and the header of a packet that it
+// shares. Who looks into the second mbuf first is add_chain().
+[[gnu::noinline]] inline void fetch_shared(const Mbuf* m) noexcept {
+    if ((m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) != 0) {
+        const ExtControl* shared = m->ctl.load(sync::relaxed);
+        __builtin_prefetch(shared);
+        __builtin_prefetch(reinterpret_cast<const Mbuf*>(shared) - 1);
+    }
+    if (const Mbuf* next = m->next(); next != nullptr) {
+        __builtin_prefetch(next);
+        __builtin_prefetch(&next->rte.next);
+        __builtin_prefetch(&next->shinfo);
+    }
+}
 [[gnu::always_inline]] inline void fetch_early(Sa* const* sas, Mbuf* const* packets, uint16_t i, uint16_t n) noexcept {
     if (i + kMbufsAhead < n) {
         const rte_mbuf& r = packets[i + kMbufsAhead]->rte;
         __builtin_prefetch(&r);
         __builtin_prefetch(&r.next);
-        __builtin_prefetch(&packets[i + kMbufsAhead]->shinfo);
         if (const Sa* sa = sas[i + kMbufsAhead]; sa != sas[i] && sa != nullptr) sa->fetch_early();
     }
-    if (i + kKeysAhead < n)
+    if (i + kKeysAhead < n) {
         if (const Sa* sa = sas[i + kKeysAhead]; sa != sas[i] && sa != nullptr) sa->fetch_key_early();
+        const Mbuf* m = packets[i + kKeysAhead];
+        if ((m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) != 0) __builtin_prefetch(&m->shinfo);
+    }
     if (i + kBytesAhead < n) {
         const Mbuf* m = packets[i + kBytesAhead];
-        if (__builtin_expect(m->next() != nullptr, 0)) {  // who looks into it first is add_chain()
-            __builtin_prefetch(m->next());
-            __builtin_prefetch(&m->next()->rte.next);
-        }
-        // A copy is let go of when it has been read: its storage's count, and the header of a packet that it shares.
-        if ((m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) != 0) {
-            const ExtControl* shared = m->ctl.load(sync::relaxed);
-            __builtin_prefetch(shared);
-            __builtin_prefetch(reinterpret_cast<const Mbuf*>(shared) - 1);
-        }
+        if ((m->rte.ol_flags & RTE_MBUF_F_EXTERNAL) != 0 || m->rte.nb_segs > 1) fetch_shared(m);
         const std::byte* const at = m->data();
         const uint32_t len = m->len(), early = std::min(len, kBytesEarly);
         __builtin_prefetch(at - 1);
