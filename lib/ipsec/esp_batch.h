@@ -154,7 +154,7 @@ inline void peek(const Mbuf* m, uint32_t off, uint32_t len, std::byte* to) noexc
 // fetch_early - packets[i] is about to be done: what those behind it will ask for sets out. In steps, because
 // where a packet's bytes lie stands in its mbuf, and where a key lies in its SA. Found by trying (umbench esp).
 inline constexpr uint16_t kMbufsAhead = 8, kKeysAhead = 4, kBytesAhead = 3;  // packets
-inline constexpr uint32_t kBytesEarly = 512;  // of each; the processor fetches the rest by itself
+inline constexpr uint32_t kBytesEarly = 256;  // of each; the processor fetches the rest by itself
 // fetch_shared - a copy is let go of when it has been read: its storage's count, and the header of a packet that it
 // shares. Who looks into the second mbuf first is add_chain().
 [[gnu::noinline]] inline void fetch_shared(const Mbuf* m) noexcept {
