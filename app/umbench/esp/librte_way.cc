@@ -256,7 +256,7 @@ MadeWay make_librte_way(const EspCase& what, bool lookaside) {
     const int dev = device(gcm ? "crypto_aesni_gcm" : "crypto_aesni_mb");
     if (dev < 0)
         return Error{ENODEV, fmt::format("DPDK's driver crypto_aesni_{} is not there, which librte_ipsec is measured with "
-                                         "(Debian: librte-crypto-ipsec-mb, of the package dpdk)", gcm ? "gcm" : "mb")};
+                                         "(Debian: librte-crypto-ipsec-mb23 or -mb25, which libdpdk-dev brings)", gcm ? "gcm" : "mb")};
     auto way = std::make_unique<LibrteWay>(what, static_cast<uint8_t>(dev), lookaside);
     if (!way->open()) return std::unique_ptr<Way>();
     return std::unique_ptr<Way>(std::move(way));
