@@ -21,6 +21,8 @@
 #include "app/umfwd/engines/engines.h"
 #include "app/umfwd/machine/capture.h"
 #include "app/umfwd/machine/forwarder.h"
+#include "app/umfwd/machine/stats_file.h"
+#include "app/umfwd/machine/telemetry.h"
 #include "app/umfwd/prompt/prompt.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/prompt/show.h"
@@ -165,6 +167,8 @@ Status finish(Forwarder& forwarder, const Settings& settings, Status so_far) {
 Status run(const Settings& settings) {
     Result<Signals> signals = Signals::create();
     if (!signals) return signals.error();
+    const StatsFile stats(settings);
+    telemetry_commands();
     if (settings.trace_refcnt)
         if (Status status = trace::start(); !status) return status;
     const Capture capture;

@@ -271,6 +271,9 @@ void Parser::running_options() {
     flag("--strict", [&s] { s.strict = true; }, "end with status 1 at the first command that fails");
     option("--json", [&s](const std::string& text) { s.json_file = text; },
            "write the final report to this file; - is standard output");
+    option("--stats-file", [&s](const std::string& text) { s.stats_file = text; },
+           "where others read the numbers (default: /dev/shm/umbuf.PREFIX); none");
+    option("--stats-group", [&s](const std::string& text) { s.stats_group = text; }, "a group that may read them");
     option("--faults", [&s](const std::string& text) { s.faults = text; },
            "misbehave on purpose, such as seed=7,drop=1000");
     // Taken out of the command line before it comes here (conf/command_line.h).

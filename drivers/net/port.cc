@@ -379,6 +379,7 @@ Status Port::start_device() {
         drain();
         return {};
     }
+    const uint32_t held = config_.rx_zone == nullptr ? 0 : config_.rx_zone->in_use();
     if (Status s = with_device("start", [this] { return rte_eth_dev_start(id_); }); !s.ok()) {
         Error error = s.error();
         // Its client connects when it starts, and says "not permitted" when there is nobody.
@@ -386,12 +387,21 @@ Status Port::start_device() {
         return error;
     }
     device_running_ = device_ran_ = true;
+    note_posted(held);
     adapt_to_scatter();
     if (!config_.promiscuous) return {};
     if (const int e = rte_eth_promiscuous_enable(id_); e != 0)
         note(fmt::format("not promiscuous: {}; the device filters by its own rules",
                          rte_strerror(-e)));
     return {};
+}
+
+// note_posted - what the device took of its zone as it started is what it keeps in receive descriptors: one
+// that goes to the stack is replaced by another. Other ports' traffic blurs the difference a little.
+void Port::note_posted(uint32_t held_before) noexcept {
+    const bool takes = quirks_.pages != Quirks::handed_on && quirks_.pages != Quirks::by_nobody;
+    const uint32_t held = config_.rx_zone == nullptr ? 0 : config_.rx_zone->in_use();
+    posted_ += takes && held > held_before ? held - held_before : 0;
 }
 
 // adapt_to_scatter - some drivers scatter without being asked, where tags or the MTU do not fit an
@@ -407,11 +417,14 @@ void Port::adapt_to_scatter() {
 
 Status Port::stop_device() {
     if (!device_running_) return {};
+    const uint32_t held = config_.rx_zone == nullptr ? 0 : config_.rx_zone->in_use();
     const Status stopped =
         with_device("stop", [this] { return ours() ? rte_eth_dev_stop(id_) : 0; });
     if (!stopped.ok() && present()) return stopped;
     if (!present()) note("the device is gone: it was stopped as far as it still could be");
     device_running_ = false;
+    const uint32_t now = config_.rx_zone == nullptr ? 0 : config_.rx_zone->in_use();
+    posted_ -= std::min(posted_, held > now ? held - now : 0);
     return {};
 }
 

@@ -155,6 +155,8 @@ class Port {
     // flat.
     [[nodiscard]] uint64_t chain_drops() const noexcept { return chain_drops_.read(); }
     [[nodiscard]] uint64_t flattened() const noexcept { return flattened_.read(); }
+    // posted - mbufs of the receive zone that the device keeps to receive into: what it took when it started.
+    [[nodiscard]] uint32_t posted() const noexcept { return phase_ == PortPhase::closed ? 0 : posted_; }
     // drained - packets that waited in the device's receive queues when it was stopped; freed.
     [[nodiscard]] uint64_t drained() const noexcept { return drained_.read(); }
 
@@ -189,6 +191,7 @@ class Port {
     [[nodiscard]] Status with_device(const char* what, const std::function<int()>& work);
     [[nodiscard]] Status start_device();
     void adapt_to_scatter();
+    void note_posted(uint32_t held_before) noexcept;
     [[nodiscard]] Status stop_device();
     [[nodiscard]] Error device_error(int code, const char* what) const;
 
@@ -202,6 +205,7 @@ class Port {
     bool paged_ = false;                              // [I] there was an arena when it was configured
     bool device_running_ = false;                 // [c] may outlive `started`: Quirks::one_start
     bool device_ran_ = false;                     // [c]
+    uint32_t posted_ = 0;                         // [c]
     PortPhase phase_ = PortPhase::configured;     // [c]
     RxPath open_rx_ = nullptr;                    // [c] what rx_path_ is when open
     TxPath open_tx_ = nullptr;                    // [c]

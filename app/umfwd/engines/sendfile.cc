@@ -425,6 +425,11 @@ void end(Stream& stream) {
 
 }  // namespace
 
+uint32_t file_cache_pages() {
+    const std::shared_ptr<Source> source = current.lock();
+    return source == nullptr ? 0 : source->cache->counters().pages;
+}
+
 FileReport file_report(const Stream& stream) {
     const auto* state = dynamic_cast<const State*>(stream.state.get());
     if (state == nullptr) return {};

@@ -24,6 +24,9 @@ inline constexpr uint32_t kFileHead = kUdpFrameHeader + sizeof(FileHeader);
 // copied_file_room - what a packet with n bytes of the file takes of a cluster, with --ext-pgs off.
 [[nodiscard]] constexpr uint32_t copied_file_room(uint32_t n) { return RTE_PKTMBUF_HEADROOM + kFileHead + n; }
 
+// file_cache_pages - how many pages the cache of files has now; 0: none is open. Control thread.
+[[nodiscard]] uint32_t file_cache_pages();
+
 // file_report - a stream's numbers, and, of the stream that began first, those of the cache and the
 // reader that all share. Of another mode: nothing. Control thread, from begin to the end of the state.
 [[nodiscard]] FileReport file_report(const Stream& stream);

@@ -39,6 +39,8 @@
 #include "drivers/net/page_proof.h"
 #include "lib/mbuf/window.h"
 #include "lib/page/extpg.h"
+#include "lib/page/page_stats.h"
+#include "lib/stat/segment.h"
 
 namespace umbuf::fwd {
 
@@ -135,6 +137,14 @@ void report_nodes(const std::vector<Placed>& placed) {
 
 }  // namespace
 
+struct ProgramStats {
+    sync::Counter samples, tsc;
+};
+constexpr stat::Field kProgram[] = {
+    {"program_samples", "samples", stat::Kind::counter, 1, "how often the sampled numbers were taken"},
+    {"program_tsc", "hertz", stat::Kind::gauge, 1, "cycles a second"},
+};
+
 // A run: streams, the lanes that turn them, and what they counted. Kept after stop, for the report,
 // until the next run has begun.
 struct Run {
@@ -161,6 +171,9 @@ struct Forwarder::State : Run {
     std::unique_ptr<PortSet> ports;
     std::set<uint16_t> unread;       // started ports that nobody reads since the last stop
     Report last;                     // the final one
+    Ledger ledger;
+    stat::Box<ProgramStats> program{kProgram, ""};
+    uint64_t sampled = 0;            // TSC
     bool running = false, halted = false;
 
     [[nodiscard]] Port::Quiesce quiesce() const {
@@ -182,6 +195,8 @@ struct Forwarder::State : Run {
     [[nodiscard]] Report raw() const;
     [[nodiscard]] SeqReport sequence() const;
     [[nodiscard]] FileReport file_sent() const;
+    void take_ledger();
+    void sample();
 };
 
 // ---- making the streams -------------------------------------------------------------------------
@@ -326,6 +341,7 @@ void Forwarder::State::drain_generators() {
                            [](const Placed& p) { return drained(*p.stream); });
     };
     while (!all_drained() && rte_rdtsc() - since_tsc < patience) {
+        stat::beat();
         uint64_t now = 0;
         for (const Placed& p : placed) now += packets_back(*p.stream);
         if (now != moved) since_tsc = rte_rdtsc();
@@ -392,6 +408,28 @@ Report Forwarder::State::raw() const {
     return report;
 }
 
+void Forwarder::State::take_ledger() {
+    std::vector<StreamHolds> held;
+    for (const Placed& p : placed)
+        held.push_back({.mbufs = p.stream->stats.held_mbufs.read(),
+                        .packets = p.stream->stats.held_packets.read(),
+                        .packets_of = p.stream->tx_port->config().rx_zone});
+    ledger.take(ports->list(), held, file_cache_pages());
+}
+
+// sample - what nobody counts. Ten times a second; what needs a look at every header, once.
+void Forwarder::State::sample() {
+    sampled = rte_rdtsc();
+    zones_sample();
+    pages_sample(program->samples.read() % 10 == 0);
+    ports->sample();
+    for (const auto& lane : lanes->list()) lane->sample();
+    take_ledger();
+    program->tsc.set(rte_get_tsc_hz());
+    program->samples.add(1);
+    stat::beat();
+}
+
 // ---- the public face ----------------------------------------------------------------------------
 
 Forwarder::Forwarder(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -423,6 +461,8 @@ Result<std::unique_ptr<Forwarder>> Forwarder::create(const Settings& settings) {
         if (Status status = port->start(); !status) return status.error();
     prove_pages(ports);
     for (const Port* port : ports) forwarder->state_->ports->say_notes(port->id());
+    forwarder->state_->sample();
+    stat::say(stat::State::stopped);
     return forwarder;
 }
 
@@ -454,6 +494,7 @@ Status Forwarder::start(uint32_t tx_first) {
     Status first = tx_first > 0 ? s.first_bursts(tx_first) : Status{};
     for (Port* port : used) port->open_rx();
     s.lanes->go();
+    stat::say(stat::State::running);
     if (!first) static_cast<void>(stop());
     return first;
 }
@@ -470,6 +511,8 @@ Status Forwarder::stop() {
     s.seq = s.sequence();
     s.file = s.file_sent();
     for (Placed& p : s.placed) p.stream->state.reset();  // its tables are the next run's memory
+    s.sample();
+    stat::say(stat::State::stopped);
     return {};
 }
 
@@ -599,9 +642,38 @@ void Forwarder::poll() {
         for (const Placed& p : s.placed) s.engine->poll(*p.stream);
     if (s.router != nullptr) s.router->watch_links(s.ports->list());
     reclaim_set_aside();
+    if (rte_rdtsc() - s.sampled >= rte_get_tsc_hz() / 11) s.sample();
 }
 
 Router* Forwarder::router() const noexcept { return state_->router.get(); }
+
+void Forwarder::sample() {
+    if (!state_->halted) state_->sample();
+}
+
+std::vector<Ledger::Line> Forwarder::owners() {
+    sample();
+    return state_->ledger.lines();
+}
+
+namespace {
+
+// leaks - of each zone that holds more than it should, who has it.
+std::vector<std::string> leaks(const std::vector<ZoneReport>& zones, const std::vector<Ledger::Line>& ledger) {
+    std::vector<std::string> problems;
+    for (const ZoneReport& zone : zones) {
+        if (zone.in_use == zone.expected) continue;
+        std::string owners;
+        for (const Ledger::Line& line : ledger)
+            if (line.zone == zone.name && line.owner != "pool" && line.owner != "lcore_caches")
+                owners += fmt::format("{}{} {}", owners.empty() ? "" : ", ", line.owner, line.elements);
+        problems.push_back(fmt::format("zone {}: {} elements are not at home, expected {}; held by: {}", zone.name, zone.in_use,
+                                       zone.expected, owners.empty() ? "nobody who is known" : owners));
+    }
+    return problems;
+}
+
+}  // namespace
 
 Report Forwarder::halt() {
     State& s = *state_;
@@ -609,10 +681,14 @@ Report Forwarder::halt() {
     if (s.running) static_cast<void>(stop());
     s.router.reset();
     Report report = this->report();
-    report.problems = s.ports->halt();
+    report.problems = s.ports->halt([&s] {
+        s.sample();
+        stat::close();  // before those go whose numbers they are: the file keeps the last ones
+    });
     s.placed.clear();
     s.lanes->clear();
     report.zones = s.buffers->report();
+    for (std::string& leak : leaks(report.zones, s.ledger.lines())) report.problems.push_back(std::move(leak));
     for (std::string& held : s.pages->halt()) report.problems.push_back(std::move(held));
     s.buffers->halt();
     report.final = true;

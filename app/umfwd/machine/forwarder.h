@@ -14,6 +14,7 @@
 #include <string>
 
 #include "app/umfwd/report.h"
+#include "app/umfwd/machine/ledger.h"
 #include "app/umfwd/settings.h"
 #include "drivers/net/port.h"
 #include "lib/base/result.h"
@@ -54,10 +55,15 @@ class Forwarder {
     [[nodiscard]] std::string config_text() const;      // show config fwd: streams by lcore, as testpmd
     void clear_stats();
     [[nodiscard]] Router* router() const noexcept;      // null: no mode that routes was started yet
-    // poll - control-thread housekeeping: link and removal events to print, headers to reclaim.
+    // owners - who holds what of each zone, now.
+    [[nodiscard]] std::vector<Ledger::Line> owners();
+    // poll - control-thread housekeeping: link and removal events to print, headers to reclaim, and ten times a
+    // second what nobody counts, sampled to where others read it.
     void poll();
+    void sample();  // at once
 
-    // halt - stop, stop ports, close them, free the zones. The final report; pools_balanced is in it.
+    // halt - stop, stop ports, close them, free the zones. The final report; pools_balanced is in it. The
+    // segment of statistics gets its last numbers, and is closed.
     Report halt();
 
   private:

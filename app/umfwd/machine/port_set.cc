@@ -161,7 +161,8 @@ Result<Port*> PortSet::add(uint16_t id) {
     Result<std::unique_ptr<Port>> port = Port::configure(id, Result<PortConfig>(config).value());
     if (!port) return port.error();
     Slot slot{.port = std::move(port).value(), .faults = nullptr, .generation = ++generations_,
-              .said = 0, .shut = false, .flushed = 0, .nic = {}, .cleared = {}};
+              .said = 0, .shut = false, .flushed = 0, .nic = {}, .cleared = {}, .stats = {}};
+    slot.stats = port_stats(*slot.port);
     if (!settings_.faults.empty()) {
         Result<FaultPlan> plan = FaultPlan::parse(settings_.faults);
         if (!plan) return plan.error();
@@ -223,6 +224,7 @@ Status PortSet::remove(uint16_t id, bool detach, const Port::Quiesce& quiesce) {
         // Not refused for good: it stays, with closed paths.
         if (!status && status.error().code == EBUSY) return status;
         if (!status && first) first = status;
+        slot->stats = {};
         graveyard_.push_back(std::move(*slot));
         slots_.erase(slots_.begin() + (slot - slots_.data()));
         if (each != id) say(fmt::format("Port {} is closed, too: the same device\n", each));
@@ -248,7 +250,7 @@ void PortSet::flush(Port& port) {
         }
 }
 
-std::vector<std::string> PortSet::halt() {
+std::vector<std::string> PortSet::halt(const std::function<void()>& look) {
     std::vector<std::string> problems;
     const auto each = [this, &problems](const auto& step) {
         for (Slot& slot : slots_)
@@ -263,6 +265,7 @@ std::vector<std::string> PortSet::halt() {
         return slot.port->phase() == PortPhase::configured ? slot.port->close() : Status{};
     });
     for (const Slot& slot : slots_) say(fmt::format("Port {} is closed\n", slot.port->id()));
+    if (look) look();
     slots_.clear();
     bury();
     return problems;
@@ -349,6 +352,10 @@ PortForward PortSet::counts_of(Slot& slot) {
     if (slot.faults) counts.faults = slot.faults->counts();
     counts.nic = slot.nic;
     return counts;
+}
+
+void PortSet::sample() {
+    for (Slot& slot : slots_) set(*slot.stats, counts_of(slot), *slot.port);
 }
 
 // A number may be there twice, when it was detached and attached again: the living one comes first.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/umfwd/machine/buffers.h"
+#include "app/umfwd/machine/port_stats.h"
 #include "app/umfwd/report.h"
 #include "app/umfwd/settings.h"
 #include "drivers/net/fault.h"
@@ -50,8 +51,9 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
     // clear - the device's own counters to 0 (`extended`: those that only the driver knows). What
     // they said stays in counts(): forwarding statistics are not cleared by it.
     [[nodiscard]] Status clear(uint16_t id, bool extended);
-    // halt - all to configured, then all to closed. What failed, in sentences.
-    std::vector<std::string> halt();
+    // halt - all to configured, then all to closed; then `look`, before they are forgotten. What failed, in
+    // sentences.
+    std::vector<std::string> halt(const std::function<void()>& look = {});
 
     // poll_events - what drivers reported since the last call; `removed` gets ports that are gone.
     void poll_events(const std::function<void(Port&)>& removed);
@@ -61,6 +63,8 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
     // is down. To be called now and then: a peer that comes sooner is left to that millisecond.
     // `forwards`: are the paths of this port to be open? Commands may have changed that meanwhile.
     void watch_links(const std::function<bool(const Port*)>& forwards, const Port::Quiesce& quiesce);
+    // sample - what the ports have counted, to where others read it.
+    void sample();
     // counts - of all ports, the dead included, as raw numbers for report.h's since().
     [[nodiscard]] std::vector<PortForward> counts();
 
@@ -74,6 +78,7 @@ class PortSet {  // Control thread. `quiesce` as in port.h.
         uint64_t flushed = 0;
         PortNic nic;      // as last asked
         PortNic cleared;  // what it had counted when it was cleared
+        stat::Box<PortStats> stats;  // until it is closed
     };
     [[nodiscard]] Slot* slot(uint16_t id);
     [[nodiscard]] Result<PortConfig> config_for(uint16_t id);

@@ -252,6 +252,10 @@ Status show_routing(Session& session, const Args& args) {
     return print(session, router->kernel_text());
 }
 
+Status show_owners(Session& session, const Args&) {
+    return print(session, to_text(session.forwarder->owners()));
+}
+
 Status show_device(Session& session, const Args& args) {
     const std::string& name = args.text("name");
     std::string text;
@@ -627,6 +631,7 @@ std::vector<Command> table() {
         {"show (rxq|txq) info <port:u16> <queue:u16>", "how a queue is set up", &show_queue},
         {"show (route|neigh|kernel)", "mode route: routes, neighbours, the kernel's side", &show_routing},
         {"show mbuf", "zones: in use, total, denied; what the traps caught", &show_mbuf},
+        {"show mbuf owners", "who holds the elements of each zone", &show_owners},
         {"show device info <name:str>", "the device of a port, by name, or all", &show_device},
 
         {"clear port (stats|xstats) <port:u16|all>", "set the device's counters to 0", &clear_port},
