@@ -44,8 +44,8 @@ void look_into(const rte_ring& ring, Holdings& to) {
 }
 
 // ring_of - the queue of a net_ring device is a struct that begins with the pointer to its ring.
-const rte_ring* ring_of(uint16_t port, uint16_t queue) noexcept {
-    const void* data = rte_eth_fp_ops[port].txq.data[queue];
+const rte_ring* ring_of(const rte_ethdev_qdata& queues, uint16_t queue) noexcept {
+    const void* data = queues.data[queue];
     return data == nullptr ? nullptr : *static_cast<rte_ring* const*>(data);
 }
 
@@ -68,11 +68,21 @@ uint32_t descriptors(uint16_t port, uint16_t queue) noexcept {
 
 }  // namespace
 
+namespace {
+bool runs(const Port& port) { return port.phase() != PortPhase::closed && port.phase() != PortPhase::configured; }
+}  // namespace
+
+void waiting_at(const Port& port, Holdings& to) {
+    if (!runs(port) || port.driver() != "net_ring") return;
+    for (uint16_t q = 0; q < port.config().rxq; ++q)
+        if (const rte_ring* ring = ring_of(rte_eth_fp_ops[port.id()].rxq, q); ring != nullptr) look_into(*ring, to);
+}
+
 void sent_by(const Port& port, Holdings& to) {
-    if (port.phase() == PortPhase::closed || port.phase() == PortPhase::configured) return;
+    if (!runs(port)) return;
     for (uint16_t q = 0; q < port.config().txq; ++q) {
         if (port.driver() != "net_ring") to.unknown += descriptors(port.id(), q);
-        else if (const rte_ring* ring = ring_of(port.id(), q); ring != nullptr) look_into(*ring, to);
+        else if (const rte_ring* ring = ring_of(rte_eth_fp_ops[port.id()].txq, q); ring != nullptr) look_into(*ring, to);
     }
 }
 

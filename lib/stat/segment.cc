@@ -184,6 +184,7 @@ std::vector<uint32_t> entries_for(Writer& w, size_t n) {
         w.gone.pop_back();
     }
     for (uint32_t next = used; given.size() < n; ++next) given.push_back(next);
+    std::sort(given.begin(), given.end());  // a block is read in the order of its fields
     return given;
 }
 

@@ -64,6 +64,8 @@ void close() noexcept;
 void beat() noexcept;
 void say(State state) noexcept;
 
+// Readers take a block's cells in the order of its fields: of two numbers, that which follows from the other
+// comes first, and is then never ahead of it.
 // block - cells for the fields, all 0, on cache lines of their own; listed if there is a place.
 [[nodiscard]] std::byte* block(std::span<const Field> fields, const std::string& labels, size_t bytes);
 // unlist - the block's numbers are gone; the cells may become another's.

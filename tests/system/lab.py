@@ -502,6 +502,8 @@ def forget_prefix(prefix):
     """DPDK leaves its run-time files where they are; nobody will ever use these again."""
     for base in run_time_folders():
         shutil.rmtree(f"{base}/{prefix}", ignore_errors=True)
+    for numbers in (f"/dev/shm/umbuf.{prefix}", f"/dev/shm/umbuf.{prefix}.trace"):
+        pathlib.Path(numbers).unlink(missing_ok=True)
 
 
 def schemes():

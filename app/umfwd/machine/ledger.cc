@@ -68,17 +68,35 @@ void Ledger::forget_the_gone(const std::vector<Port*>& ports) {
     std::erase_if(ports_, [&](const auto& each) { return no_zone(each.first.first) || no_port(each.first.second); });
 }
 
+namespace {
+
+struct PortHolds {
+    const Port* port;
+    Holdings sent, waiting;
+};
+
+// held_by - what one port has; `round` knows what others were seen to have.
+Holdings held_by(const Port& port, void (*ask)(const Port&, Holdings&), Holdings& round) {
+    round.of.clear();
+    round.unknown = 0;
+    ask(port, round);
+    return {round.of, {}, round.unknown};
+}
+
+uint64_t elements(const Holdings& held, const Zone& zone) {
+    const auto at = held.of.find(zone.pool);
+    return at == held.of.end() ? 0 : at->second;
+}
+
+}  // namespace
+
 void Ledger::take(const std::vector<Port*>& ports, const std::vector<StreamHolds>& streams, uint32_t file_pages) {
     forget_the_gone(ports);
     lines_.clear();
     Holdings round;
-    std::vector<std::pair<uint16_t, Holdings>> sent;
-    for (const Port* port : ports) {
-        round.of.clear();
-        round.unknown = 0;
-        sent_by(*port, round);
-        sent.emplace_back(port->id(), Holdings{round.of, {}, round.unknown});
-    }
+    std::vector<PortHolds> of_ports;
+    for (const Port* port : ports) of_ports.push_back({port, held_by(*port, sent_by, round), {}});
+    for (PortHolds& p : of_ports) p.waiting = held_by(*p.port, waiting_at, round);
     uint64_t mbufs_held = 0, set_aside = mbuf_traps().set_aside_now, holders = file_pages;
     for (const StreamHolds& s : streams) mbufs_held += s.mbufs;
     for (const Zone* zone : zones()) {
@@ -89,12 +107,11 @@ void Ledger::take(const std::vector<Port*>& ports, const std::vector<StreamHolds
         const ZoneLevel level = zone_level(*zone);
         share.give(o.pool, "pool", level.pool);
         share.give(o.lcore_caches, "lcore_caches", level.caches);
-        for (const Port* port : ports) share.give_port(port->id(), false, port->config().rx_zone == zone ? port->posted() : 0);
-        for (auto& [id, held] : sent) {
-            uint64_t n = held.of.contains(zone->pool) ? held.of[zone->pool] : 0;
+        for (PortHolds& p : of_ports) {
+            share.give_port(p.port->id(), false, elements(p.waiting, *zone) + (p.port->config().rx_zone == zone ? p.port->posted() : 0));
             // Descriptors do not say whose mbufs they have: received ones, most likely.
-            if (zone->kind == ZoneKind::packet) n += std::exchange(held.unknown, 0);
-            share.give_port(id, true, n);
+            const uint64_t unknown = zone->kind == ZoneKind::packet ? std::exchange(p.sent.unknown, 0) : 0;
+            share.give_port(p.port->id(), true, elements(p.sent, *zone) + unknown);
         }
         o.crypto.set(0);
         o.reassembly.set(0);
