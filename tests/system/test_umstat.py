@@ -12,6 +12,7 @@ import signal
 import struct
 import subprocess
 import termios
+from xml.etree import ElementTree
 
 import case
 import lab
@@ -134,6 +135,23 @@ class Umstat(case.SystemTest):
         text = self.of(self.writer(), "-f", "-m", "-w", "0.01", "-q", "2")
         self.assertEqual(text.count("mbufs in use (current/cache/total)"), 2)
         self.assertNotIn("\x1b", text)
+
+    def test_plot_stats_draws_what_was_recorded(self):
+        writer = self.writer()
+        record = self.logs / "record"
+        with open(record, "wb") as out:
+            reader = subprocess.Popen([UMSTAT, "--json", "-w", "0.02", "-q", "12", f"--path={writer.path}"], stdout=out)
+            while reader.poll() is None:
+                writer.tell("add port_rx_packets port=0,device=net_a,driver=net_null 100")
+        picture = self.logs / "picture.svg"
+        lab.run([lab.ROOT / "scripts" / "plot-stats", record, picture])
+        drawing = ElementTree.parse(picture).getroot()
+        words = {e.text for e in drawing.iter() if e.text}
+        self.assertLessEqual({"Packets per second", "in net_a", "Zones in use, percent", "um_mbuf_0"}, words)
+        self.assertNotIn("Bytes copied per second, by reason", words, "nothing was")
+        self.assertGreater(len([e for e in drawing.iter() if e.tag.endswith("polyline")]), 3)
+        record.write_text("{}\n")
+        self.assertIn("line 1 is no sample", lab.run([lab.ROOT / "scripts" / "plot-stats", record, picture], check=False))
 
     # ---- files that are none (R25)
 
