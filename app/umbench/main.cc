@@ -15,6 +15,7 @@
 #include "app/umbench/forward.h"
 #include "app/umbench/packets.h"
 #include "app/umbench/page.h"
+#include "app/umbench/readers.h"
 #include "app/umbench/refcount/refcount.h"
 #include "app/umbench/refcount/workload.h"
 #include "app/umbench/stats.h"
@@ -28,6 +29,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
+    ReadersPlan readers_plan;
+    std::string as_readers;  // the path to read; empty: measure
     Plan plan;
     RefPlan ref_plan;
     PacketsPlan packets_plan;
@@ -53,11 +56,15 @@ bool is_program(const std::string& path) {
     return false;
 }
 
-Status find_programs(Options& options) {
+Status find_umfwd(Options& options) {
     if (options.umfwd.empty()) options.umfwd = beside_us("umfwd");
-    if (!is_program(options.umfwd))
-        return Error{ENOENT, fmt::format("{} is not there; build it with scripts/build, or name it with "
-                                         "--umfwd", options.umfwd)};
+    if (is_program(options.umfwd)) return {};
+    return Error{ENOENT, fmt::format("{} is not there; build it with scripts/build, or name it with "
+                                     "--umfwd", options.umfwd)};
+}
+
+Status find_programs(Options& options) {
+    if (Status found = find_umfwd(options); !found) return found;
     if (!is_program(options.testpmd))
         return Error{ENOENT, fmt::format("{} is not in PATH; install it (Debian: apt-get install dpdk-dev), "
                                          "or name it with --testpmd", options.testpmd)};
@@ -112,6 +119,42 @@ Status write_json(const std::string& file, const std::vector<Row>& rows) {
                        {"pairs", row.ratios.size()}});
     }
     return write_text(file, out.dump(2));
+}
+
+Status stats(Options& options) {
+    ReadersPlan& plan = options.readers_plan;
+    if (!options.as_readers.empty())
+        return be_readers(options.as_readers, plan.readers.empty() ? 1 : plan.readers[0], plan.hertz, allowed_cpus().back());
+    if (Status found = find_umfwd(options); !found) return found;
+    plan.umfwd.path = options.umfwd;
+    plan.self = beside_us("umbench");
+    Result<std::vector<ReadersRow>> rows = measure_readers(plan, [](const std::string& line) {
+        fmt::print(stderr, "umbench: {}\n", line);
+    });
+    if (!rows) return rows.error();
+    fmt::print("{}", readers_table(plan, rows.value()));
+    return options.json_file.empty() ? Status{} : write_text(options.json_file, readers_json(rows.value()));
+}
+
+void add_stats(CLI::App& app, Options& options) {
+    CLI::App* s = app.add_subcommand("stats", "umfwd while its statistics are read, beside the same while they are not");
+    ReadersPlan& plan = options.readers_plan;
+    s->add_option("--json", options.json_file, "also write the medians there; - is standard output");
+    s->add_option("--readers", plan.readers, "how many at once")
+        ->capture_default_str()->delimiter(',')->check(CLI::Range(0, 1000));
+    s->add_option("--hertz", plan.hertz, "samples a second, of each reader")
+        ->capture_default_str()->check(CLI::Range(1, 100000));
+    s->add_option("--rounds", plan.rounds, "how often each number of readers is tried")
+        ->capture_default_str()->check(CLI::Range(1, 1000));
+    s->add_option("--seconds", plan.seconds, "measured per part of a round")
+        ->capture_default_str()->check(CLI::Range(0.1, 3600.0));
+    s->add_option("--vdev", plan.vdev, "null, ring")->capture_default_str()->check(CLI::IsMember({"null", "ring"}));
+    s->add_option("--mode", plan.mode, "a forwarding mode")
+        ->capture_default_str()->check(CLI::IsMember({"io", "mac", "macswap"}));
+    s->add_option("--burst", plan.burst, "packets per burst")
+        ->capture_default_str()->check(CLI::Range(1, 512));
+    s->add_option("--umfwd", options.umfwd, "the program to measure (default: umfwd beside umbench)");
+    s->add_option("--as-readers", options.as_readers, "")->group("");  // what we start beside it
 }
 
 Status forward(Options& options) {
@@ -281,16 +324,18 @@ int run(int argc, char** argv) {
     CLI::App app{"umbench: benchmarks of umbuf, each beside its baseline"};
     app.require_subcommand(1);
     Options options;
+    add_stats(app, options);
     add_forward(app, options);
     add_refcount(app, options);
     add_packets(app, options);
     add_page(app, options);
     add_esp(app, options);
     CLI11_PARSE(app, argc, argv);
-    const bool in_process = app.got_subcommand("refcount") || app.got_subcommand("esp");
+    const bool in_process = app.got_subcommand("refcount") || app.got_subcommand("esp") || !options.as_readers.empty();
     if (!in_process) catch_interrupts();  // children must be ended; alone, a signal may just end us
     const Status done = app.got_subcommand("refcount") ? refcount(options)
                         : app.got_subcommand("esp")     ? esp(options)
+                        : app.got_subcommand("stats")   ? stats(options)
                         : app.got_subcommand("packets") ? packets(options)
                         : app.got_subcommand("page")    ? page(options)
                                                         : forward(options);
