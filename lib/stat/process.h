@@ -10,7 +10,7 @@ namespace umbuf::stat {
 [[nodiscard]] uint64_t started_ticks(uint32_t pid);
 
 // Process - one, named by its pid and the time of its start, to be asked again and again. With a pidfd
-// (Linux 5.3) a question is a poll(), else a look into /proc, which is 50 times as long.
+// (Linux 5.3) a question is a poll(), else a look into /proc, which takes some 20 times as long.
 class Process {
   public:
     Process() = default;
