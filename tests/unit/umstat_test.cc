@@ -200,6 +200,13 @@ TEST(UmstatInterval, ACounterThatWrapsOrBeginsAnewIsNeverNegative) {
     EXPECT_EQ(grown(7, 7), 0U);
 }
 
+TEST(UmstatInterval, ACounterThatWasClearedIsNoHugeRate) {
+    Made before, now;
+    before.put("in", "", 1000, Kind::counter);
+    now.put("in", "", 7, Kind::counter);
+    EXPECT_EQ(interval(before, now).numbers[0].value(), 7U);
+}
+
 TEST(UmstatInterval, NumbersThatMovedInTheDirectoryAreFound) {
     Made before, now;
     before.put("a", "x=1", 1, Kind::counter).put("a", "x=2", 20, Kind::counter);
