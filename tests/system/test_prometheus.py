@@ -100,6 +100,7 @@ class Prometheus(case.SystemTest):
             "prometheus", f"--config.file={config}", f"--storage.tsdb.path={self.lab.path('tsdb')}",
             "--web.listen-address=127.0.0.1:0", "--log.level=info"])
         there = server.wait_for(r"Listening on\"? address=([0-9.:]+)")[1]
+        server.wait_for(r"ready to receive web requests")
         ask = lambda query: json.loads(self.get(  # noqa: E731
             f"http://{there}/api/v1/query?query={urllib.parse.quote(query)}"))["data"]["result"]
 
