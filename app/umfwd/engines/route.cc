@@ -51,7 +51,7 @@ uint16_t sort(Stream& stream, rte_mbuf** packets, uint16_t n, Departure& out) no
         }
         const bool is_ip = ether->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4) || ether->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6);
         if (rte_is_same_ether_addr(&ether->dst_addr, &us)) {
-            if (is_ip && p->data_len > RTE_ETHER_HDR_LEN) {
+            if (is_ip && p->data_len >= RTE_ETHER_HDR_LEN && p->pkt_len > RTE_ETHER_HDR_LEN) {
                 rte_pktmbuf_adj(p, RTE_ETHER_HDR_LEN);
                 packets[ip++] = p;
                 continue;

@@ -107,6 +107,7 @@ bool Departure::allowed(Drop why) noexcept {
 
 void Departure::punt(const Punt& punt, Drop why) noexcept {
     if (!allowed(why)) return die(punt.packet, Drop::punt_limited);
+    punt.packet->port = stream_.rx_port->id();  // rings keep what another port wrote
     if (!door_.punt(punt)) return die(punt.packet, Drop::punt_full);
     punted_ = true;
     stream_.stats.drop(why, 1);

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# test_route.py - mode route between network namespaces that nothing else joins.
+#
+#      namespace a                     umfwd                       namespace b
+#      10.9.1.2  a1 ---- a0  af_packet | route | af_packet  b0 ---- b1  10.9.2.2
+#      fd09:1::2                        ||                          fd09:2::2
+#                                 namespace r: the TAPs umf0 and umf1, 10.9.{1,2}.1 and fd09:{1,2}::1
+#
+# Goal: ip(8), the kernel's TCP and ICMP, and a routing daemon that nobody here wrote see a router.
+import json
+import os
+import pathlib
+import shutil
+
+import case
+import lab
+
+NETS = {"a": 1, "b": 2}
+
+
+def address(side, host=2, v6=False):
+    return f"fd09:{NETS[side]}::{host}" if v6 else f"10.9.{NETS[side]}.{host}"
+
+
+@case.needs_root
+class Route(case.SystemTest):
+    def setUp(self):
+        super().setUp()
+        if not pathlib.Path("/dev/net/tun").exists():
+            self.skipTest("the kernel has no /dev/net/tun")
+        self.r = self.lab.namespace("r")
+        self.r.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.accept_dad=0")
+
+    def start(self, *arguments, mtu=1500, addresses=True):
+        """Both hosts, umfwd between them, and the addresses of its TAPs."""
+        tag = f"um{os.getpid()}"
+        for side in NETS:
+            host = self.lab.namespace(side)
+            host.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
+            host.interface = f"{tag}{side}1"
+            self.lab.veth(f"{tag}{side}0", host.interface, mtu)
+            host.adopt(host.interface, f"{address(side)}/24", mtu)
+            host.ip("addr", "add", f"{address(side, v6=True)}/64", "dev", host.interface, "nodad")
+            if addresses:
+                host.ip("route", "add", "default", "via", address(side, 1))
+                host.ip("-6", "route", "add", "default", "via", address(side, 1, v6=True))
+            setattr(self, side, host)
+        frame, block = (2048, 4096) if mtu <= 1500 else (9216, 36864)
+        sizes = [] if mtu <= 1500 else [f"--mbuf-size={frame + 128}", f"--max-pkt-len={mtu + 18}"]
+        self.router = self.prompt(self.umfwd(
+            "umfwd", [f"net_af_packet{i},iface={tag}{side}0,framesz={frame},blocksz={block},framecnt=512"
+                      for i, side in enumerate(NETS)],
+            ["-i", "--forward-mode=route", "--auto-start", "--total-num-mbufs=8192", f"--tap-netns={self.r.name}", *sizes, *arguments],
+            memory_mb=352))
+        self.forwarding(self.router)
+        if not addresses:
+            return
+        for i, side in enumerate(NETS):
+            self.r.ip("addr", "add", f"{address(side, 1)}/24", "dev", f"umf{i}")
+            self.r.ip("addr", "add", f"{address(side, 1, v6=True)}/64", "dev", f"umf{i}", "nodad")
+        for v6 in False, True:
+            self.reach(self.a, address("b", v6=v6))
+
+    def reach(self, host, to):
+        lab.until(lambda: "1 received" in host.run("ping", "-c1", "-W1", to, check=False), f"the first ping to {to}", watch=[self.router])
+
+    def drops(self):
+        return {name: sum(stream["drops"].get(name, 0) for stream in self.last["streams"])
+                for name in {name for stream in self.last["streams"] for name in stream["drops"]}}
+
+    def end(self):
+        self.last = self.quit(self.router)
+        return self.last
+
+    def ping(self, host, to, size, *options):
+        text = host.run("ping", "-c3", "-i0.01", "-W5", "-s", str(size), *options, to)
+        self.assertIn("3 received", text)
+        self.assertNotIn("DUP!", text)
+
+    def copy_file(self, megabytes, to, v6=False):
+        there, here = self.lab.dir / "served" / "file", self.lab.dir / "fetched"
+        there.parent.mkdir(exist_ok=True)
+        there.write_bytes(self.random.randbytes(megabytes << 20))
+        server = self.lab.program("http-server", self.b.command(
+            "/usr/bin/python3", "-u", "-m", "http.server", "--bind", to, "8000"), cwd=there.parent)
+        server.wait_for("Serving HTTP")
+        self.a.run("curl", "-gsS", "--fail", "-o", str(here), f"http://[{to}]:8000/file" if v6 else f"http://{to}:8000/file")
+        self.assertEqual(case.sha256(here), case.sha256(there))
+        server.end()
+
+    def test_ping_and_tcp_pass_in_both_families(self):
+        self.start()
+        for v6 in False, True:
+            for size in 0, 1, 56, 1452, 1453, 1472, 1473, 4000, 9000:
+                self.ping(self.a, address("b", v6=v6), size)
+            self.ping(self.b, address("b", 1, v6=v6), 56)  # the router itself
+            self.ping(self.b, address("a", 1, v6=v6), 3000)
+            self.copy_file(4, address("b", v6=v6), v6)
+        self.end()
+        self.assertGreater(self.last["totals"]["tx"] if "totals" in self.last else 1, 0)
+
+    def test_the_kernel_answers_for_packets_that_cannot_pass(self):
+        self.start()
+        if shutil.which("traceroute"):
+            for v6 in False, True:
+                text = self.a.run("traceroute", *(["-6"] if v6 else []), "-n", "-q1", "-w2", address("b", v6=v6))
+                self.assertRegex(text, rf"(?m)^ *1 +{address('a', 1, v6)} ")
+                self.assertRegex(text, rf"(?m)^ *2 +{address('b', 2, v6)} ")
+        self.assertIn("Unreachable", self.a.run("ping", "-c1", "-W3", "10.77.0.1", check=False))
+        self.assertIn("nreachable", self.a.run("ping", "-c1", "-W3", "fd77::1", check=False))
+        self.assertIn("Unreachable", self.a.run("ping", "-c1", "-W6", address("b", 99), check=False))
+        self.end()
+        drops = self.drops()
+        for name in "ttl-expired", "no-route", "no-neighbour", "to-kernel":
+            self.assertGreater(drops[name], 0, drops)
+
+    def test_a_smaller_mtu_is_found_out_and_then_kept(self):
+        """b's link takes 1300 bytes. Who may not be cut is told, and TCP goes on; who may is cut."""
+        self.start()
+        self.r.ip("link", "set", "umf1", "mtu", "1300")
+        self.b.ip("link", "set", self.b.interface, "mtu", "1300")
+        self.router.ask("show route", r"10\.9\.2\.0/24 port 1 mtu 1300")
+        text = self.a.run("ping", "-c1", "-W2", "-s", "1400", "-M", "do", address("b"), check=False)
+        self.assertIn("mtu = 1300", text)
+        self.a.ip("route", "flush", "cache")
+        text = self.a.run("ping", "-c1", "-W2", "-s", "1400", "-M", "do", address("b", v6=True), check=False)
+        self.assertIn("mtu", text.lower())
+        for v6 in False, True:
+            self.copy_file(2, address("b", v6=v6), v6)
+            self.ping(self.b, address("a", v6=v6), 4000)
+        self.a.ip("route", "flush", "cache")
+        self.ping(self.a, address("b"), 1400, "-M", "dont")
+        self.end()
+        self.assertGreater(self.drops()["too-big"], 0)
+
+    def test_jumbo_packets_are_cut_for_a_smaller_link(self):
+        self.start(mtu=9000)
+        self.ping(self.a, address("b"), 8972, "-M", "do")
+        self.r.ip("link", "set", "umf1", "mtu", "1500")
+        self.b.ip("link", "set", self.b.interface, "mtu", "1500")
+        self.router.ask("show route", r"10\.9\.2\.0/24 port 1 mtu 1500")
+        self.ping(self.a, address("b"), 8900, "-M", "dont")
+        self.end()
+
+    def test_routes_are_replaced_under_load_and_links_flap(self):
+        self.start()
+        for i in 7, 8:
+            self.b.ip("addr", "add", f"10.9.2.{i}/24", "dev", self.b.interface)
+        self.b.ip("addr", "add", "10.50.0.1/32", "dev", "lo")
+        self.r.ip("route", "add", "10.50.0.0/16", "via", "10.9.2.7")
+        self.reach(self.a, "10.50.0.1")
+        pinger = self.lab.program("ping", self.a.command("ping", "-q", "-i0.002", "-c600", "-W3", "10.50.0.1"))
+        turn = 0
+        while pinger.alive():
+            self.r.ip("route", "replace", "10.50.0.0/16", "via", f"10.9.2.{7 + turn % 2}")
+            turn += 1
+        self.assertEqual(pinger.wait(), 0, pinger.last_words())
+        self.assertIn(" 0% packet loss", pinger.output())
+        self.assertGreater(turn, 20)
+        # A TAP that is down takes its routes along; up again, it has its own.
+        self.r.ip("link", "set", "umf1", "down")
+        lab.until(lambda: "10.9.2.0/24" not in self.routes(), "the routes of a TAP that is down to go")
+        self.r.ip("link", "set", "umf1", "up")
+        self.reach(self.a, address("b"))
+        # A veth that loses its peer is a port without a link: the kernel sees no carrier.
+        self.b.ip("link", "set", self.b.interface, "down")
+        lab.until(lambda: "NO-CARRIER" in self.r.ip("link", "show", "umf1"), "the TAP to lose its carrier", timeout=5)
+        self.b.ip("link", "set", self.b.interface, "up")
+        self.reach(self.a, address("b"))
+        # A neighbour that changes its address is learned anew.
+        self.b.ip("link", "set", self.b.interface, "address", "02:00:00:00:00:77")
+        self.r.ip("neigh", "flush", "dev", "umf1")
+        self.reach(self.a, address("b"))
+        self.assertIn("02:00:00:00:00:77", self.router.ask("show neigh", rf"{address('b')} port 1 .*")[0])
+        self.end()
+
+    def routes(self):
+        here = self.router.mark()
+        self.router.ask("show route", r"127\.0\.0\.0/8 kernel(?s:.*)umfwd> ")
+        return self.router.output(here)
+
+    def test_bird_tells_umfwd_where_to_go(self):
+        """Two OSPF routers speak through a third, whose routes are BIRD's in umfwd's namespace."""
+        bird = shutil.which("bird") or shutil.which("bird", path="/usr/sbin")
+        if bird is None:
+            self.skipTest("there is no bird; scripts/deps test brings it (bird2)")
+        self.start()
+        for host in self.a, self.b:
+            host.ip("route", "del", "default")
+        self.b.ip("addr", "add", "10.60.0.1/32", "dev", "lo")
+        self.bird(bird, "r", self.r, "10.9.0.1", ["umf0", "umf1"])
+        self.bird(bird, "a", self.a, "10.9.0.2", [self.a.interface])
+        b = self.bird(bird, "b", self.b, "10.9.0.3", [self.b.interface], stub="lo")
+        self.reach(self.a, "10.60.0.1")
+        self.router.ask("show route", r"10\.60\.0\.1/32 via 10\.9\.2\.2 port 1")
+        self.assertIn("proto bird", self.r.ip("route", "show", "10.60.0.1"))
+        self.assertEqual(b.stop(), 0, b.last_words())
+        lab.until(lambda: "10.60.0.1/32" not in self.routes(), "the route to be withdrawn", timeout=20)
+        self.end()
+
+    def bird(self, bird, name, namespace, router_id, interfaces, stub=None):
+        config = self.lab.dir / f"bird-{name}.conf"
+        wires = "".join(f'interface "{i}" {{ type broadcast; hello 1; dead 4; wait 2; rx buffer large; }};\n' for i in interfaces)
+        config.write_text(f"""router id {router_id};
+protocol device {{ scan time 1; }}
+protocol kernel {{ ipv4 {{ export all; import none; }}; }}
+protocol ospf v2 {{ ipv4 {{ export none; import all; }}; area 0 {{ {wires} {f'interface "{stub}" {{ stub; }};' if stub else ''} }}; }}
+""")
+        return self.lab.program(f"bird-{name}", namespace.command(
+            bird, "-f", "-c", str(config), "-s", str(self.lab.dir / f"bird-{name}.ctl")))
