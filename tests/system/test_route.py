@@ -7,10 +7,10 @@
 #                                 namespace r: the TAPs umf0 and umf1, 10.9.{1,2}.1 and fd09:{1,2}::1
 #
 # Goal: ip(8), the kernel's TCP and ICMP, and a routing daemon that nobody here wrote see a router.
-import json
 import os
 import pathlib
 import shutil
+import signal
 
 import case
 import lab
@@ -45,12 +45,13 @@ class Route(case.SystemTest):
                 host.ip("route", "add", "default", "via", address(side, 1))
                 host.ip("-6", "route", "add", "default", "via", address(side, 1, v6=True))
             setattr(self, side, host)
-        frame, block = (2048, 4096) if mtu <= 1500 else (9216, 36864)
-        sizes = [] if mtu <= 1500 else [f"--mbuf-size={frame + 128}", f"--max-pkt-len={mtu + 18}"]
+        # net_af_packet has the kernel put IPv4 fragments together before it sees them (PACKET_FANOUT_FLAG_DEFRAG): what
+        # was sent in pieces comes in as one packet, and leaves in pieces made by umfwd.
+        frame, block = 9216, 36864
         self.router = self.prompt(self.umfwd(
             "umfwd", [f"net_af_packet{i},iface={tag}{side}0,framesz={frame},blocksz={block},framecnt=512"
                       for i, side in enumerate(NETS)],
-            ["-i", "--forward-mode=route", "--auto-start", "--total-num-mbufs=8192", f"--tap-netns={self.r.name}", *sizes, *arguments],
+            ["-i", "--forward-mode=route", "--auto-start", "--total-num-mbufs=4096", f"--mbuf-size={frame + 128}", f"--tap-netns={self.r.name}", *arguments],
             memory_mb=352))
         self.forwarding(self.router)
         if not addresses:
@@ -97,7 +98,6 @@ class Route(case.SystemTest):
             self.ping(self.b, address("a", 1, v6=v6), 3000)
             self.copy_file(4, address("b", v6=v6), v6)
         self.end()
-        self.assertGreater(self.last["totals"]["tx"] if "totals" in self.last else 1, 0)
 
     def test_the_kernel_answers_for_packets_that_cannot_pass(self):
         self.start()
@@ -134,7 +134,7 @@ class Route(case.SystemTest):
         self.assertGreater(self.drops()["too-big"], 0)
 
     def test_jumbo_packets_are_cut_for_a_smaller_link(self):
-        self.start(mtu=9000)
+        self.start("--max-pkt-len=9018", mtu=9000)
         self.ping(self.a, address("b"), 8972, "-M", "do")
         self.r.ip("link", "set", "umf1", "mtu", "1500")
         self.b.ip("link", "set", self.b.interface, "mtu", "1500")
@@ -162,10 +162,11 @@ class Route(case.SystemTest):
         lab.until(lambda: "10.9.2.0/24" not in self.routes(), "the routes of a TAP that is down to go")
         self.r.ip("link", "set", "umf1", "up")
         self.reach(self.a, address("b"))
-        # A veth that loses its peer is a port without a link: the kernel sees no carrier.
-        self.b.ip("link", "set", self.b.interface, "down")
-        lab.until(lambda: "NO-CARRIER" in self.r.ip("link", "show", "umf1"), "the TAP to lose its carrier", timeout=5)
-        self.b.ip("link", "set", self.b.interface, "up")
+        # A port without a link is a TAP without a carrier.
+        self.router.type("port stop 1")
+        lab.until(lambda: "NO-CARRIER" in self.r.ip("link", "show", "umf1"), "the TAP to lose its carrier")
+        self.router.type("port start 1")
+        lab.until(lambda: "LOWER_UP" in self.r.ip("link", "show", "umf1"), "the TAP to have its carrier again")
         self.reach(self.a, address("b"))
         # A neighbour that changes its address is learned anew.
         self.b.ip("link", "set", self.b.interface, "address", "02:00:00:00:00:77")
@@ -194,7 +195,7 @@ class Route(case.SystemTest):
         self.reach(self.a, "10.60.0.1")
         self.router.ask("show route", r"10\.60\.0\.1/32 via 10\.9\.2\.2 port 1")
         self.assertIn("proto bird", self.r.ip("route", "show", "10.60.0.1"))
-        self.assertEqual(b.stop(), 0, b.last_words())
+        self.assertEqual(b.stop(signal.SIGTERM), 0, b.last_words())
         lab.until(lambda: "10.60.0.1/32" not in self.routes(), "the route to be withdrawn", timeout=20)
         self.end()
 
