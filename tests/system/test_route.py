@@ -63,7 +63,7 @@ class Route(case.SystemTest):
             self.reach(self.a, address("b", v6=v6))
 
     def reach(self, host, to):
-        lab.until(lambda: "1 received" in host.run("ping", "-c1", "-W1", to, check=False), f"the first ping to {to}", watch=[self.router])
+        lab.until(lambda: "1 received" in host.run("ping", "-c1", "-W0.3", to, check=False), f"the first ping to {to}", watch=[self.router])
 
     def drops(self):
         return {name: sum(stream["drops"].get(name, 0) for stream in self.last["streams"])
@@ -78,25 +78,29 @@ class Route(case.SystemTest):
         self.assertIn("3 received", text)
         self.assertNotIn("DUP!", text)
 
-    def copy_file(self, megabytes, to, v6=False):
-        there, here = self.lab.dir / "served" / "file", self.lab.dir / "fetched"
-        there.parent.mkdir(exist_ok=True)
+    def serve(self, megabytes):
+        """A file in namespace b, by HTTP, for both families."""
+        there = self.lab.dir / "served" / "file"
+        there.parent.mkdir()
         there.write_bytes(self.random.randbytes(megabytes << 20))
         server = self.lab.program("http-server", self.b.command(
-            "/usr/bin/python3", "-u", "-m", "http.server", "--bind", to, "8000"), cwd=there.parent)
+            "/usr/bin/python3", "-S", "-u", "-m", "http.server", "--bind", "::", "8000"), cwd=there.parent)
         server.wait_for("Serving HTTP")
+
+    def fetch(self, v6):
+        here, to = self.lab.dir / "fetched", address("b", v6=v6)
         self.a.run("curl", "-gsS", "--fail", "-o", str(here), f"http://[{to}]:8000/file" if v6 else f"http://{to}:8000/file")
-        self.assertEqual(case.sha256(here), case.sha256(there))
-        server.end()
+        self.assertEqual(case.sha256(here), case.sha256(self.lab.dir / "served" / "file"))
 
     def test_ping_and_tcp_pass_in_both_families(self):
         self.start()
+        self.serve(megabytes=4)
         for v6 in False, True:
             for size in 0, 1, 56, 1452, 1453, 1472, 1473, 4000, 9000:
                 self.ping(self.a, address("b", v6=v6), size)
             self.ping(self.b, address("b", 1, v6=v6), 56)  # the router itself
             self.ping(self.b, address("a", 1, v6=v6), 3000)
-            self.copy_file(4, address("b", v6=v6), v6)
+            self.fetch(v6)
         self.end()
 
     def test_the_kernel_answers_for_packets_that_cannot_pass(self):
@@ -117,6 +121,7 @@ class Route(case.SystemTest):
     def test_a_smaller_mtu_is_found_out_and_then_kept(self):
         """b's link takes 1300 bytes. Who may not be cut is told, and TCP goes on; who may is cut."""
         self.start()
+        self.serve(megabytes=2)
         self.r.ip("link", "set", "umf1", "mtu", "1300")
         self.b.ip("link", "set", self.b.interface, "mtu", "1300")
         self.router.ask("show route", r"10\.9\.2\.0/24 port 1 mtu 1300")
@@ -126,7 +131,7 @@ class Route(case.SystemTest):
         text = self.a.run("ping", "-c1", "-W2", "-s", "1400", "-M", "do", address("b", v6=True), check=False)
         self.assertIn("mtu", text.lower())
         for v6 in False, True:
-            self.copy_file(2, address("b", v6=v6), v6)
+            self.fetch(v6)
             self.ping(self.b, address("a", v6=v6), 4000)
         self.a.ip("route", "flush", "cache")
         self.ping(self.a, address("b"), 1400, "-M", "dont")
@@ -134,7 +139,10 @@ class Route(case.SystemTest):
         self.assertGreater(self.drops()["too-big"], 0)
 
     def test_jumbo_packets_are_cut_for_a_smaller_link(self):
-        self.start("--max-pkt-len=9018", mtu=9000)
+        self.start(mtu=9000)
+        for tap in "umf0", "umf1":
+            self.r.ip("link", "set", tap, "mtu", "9000")
+        self.router.ask("show route", r"10\.9\.2\.0/24 port 1 mtu 9000")
         self.ping(self.a, address("b"), 8972, "-M", "do")
         self.r.ip("link", "set", "umf1", "mtu", "1500")
         self.b.ip("link", "set", self.b.interface, "mtu", "1500")
@@ -168,6 +176,13 @@ class Route(case.SystemTest):
         self.router.type("port start 1")
         lab.until(lambda: "LOWER_UP" in self.r.ip("link", "show", "umf1"), "the TAP to have its carrier again")
         self.reach(self.a, address("b"))
+        # The kernel asks a neighbour that only umfwd sends to, when it is no longer sure of it.
+        mac = self.b.run("cat", f"/sys/class/net/{self.b.interface}/address").strip()
+        self.r.ip("neigh", "replace", address("b"), "lladdr", mac, "dev", "umf1", "nud", "stale")
+        def asked():
+            self.a.run("ping", "-c1", "-W1", address("b"))
+            return "STALE" not in self.r.ip("neigh", "show", address("b"))
+        lab.until(asked, "the kernel to ask for a neighbour in use")
         # A neighbour that changes its address is learned anew.
         self.b.ip("link", "set", self.b.interface, "address", "02:00:00:00:00:77")
         self.r.ip("neigh", "flush", "dev", "umf1")

@@ -112,7 +112,7 @@ Status KernelSide::add_port(uint16_t port, const std::string& name, const rte_et
             status = tap.error();
             return;
         }
-        mirror_->add_link(tap.value().ifindex(), port, mtu);
+        mirror_->add_link(tap.value().ifindex(), port);
         watch(tap.value().fd(), port);
         taps_.emplace(port, std::move(tap).value());
         mirror_->follow();

@@ -79,8 +79,8 @@ Mirror::~Mirror() {
     nl_socket_free(tells_);
 }
 
-void Mirror::add_link(int ifindex, uint16_t port, uint32_t port_mtu) {
-    links_[ifindex] = {port, port_mtu, port_mtu, true};
+void Mirror::add_link(int ifindex, uint16_t port) {
+    links_[ifindex] = {port, 0, true};  // the dump says the MTU, before it comes to routes
     due_ = true;
 }
 
@@ -134,7 +134,7 @@ bool Mirror::next_hop(rtnl_route* from, Route& route) const {
         if (link == nullptr || (rtnl_route_nh_get_flags(hop) & RTNH_F_DEAD) != 0) continue;
         uint32_t mtu = 0;
         static_cast<void>(rtnl_route_get_metric(from, RTAX_MTU, &mtu));
-        const uint32_t most = std::min({link->mtu, link->port_mtu, mtu == 0 ? UINT16_MAX : mtu, uint32_t{UINT16_MAX}});
+        const uint32_t most = std::min({link->mtu, mtu == 0 ? UINT16_MAX : mtu, uint32_t{UINT16_MAX}});
         route = {.kind = RouteKind::forward, .port = link->port, .mtu = static_cast<uint16_t>(most)};
         nl_addr* gateway = rtnl_route_nh_get_gateway(hop);
         if (gateway == nullptr) gateway = rtnl_route_nh_get_via(hop);

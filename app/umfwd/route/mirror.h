@@ -45,8 +45,8 @@ class Mirror {
     Mirror(const Mirror&) = delete;
     Mirror& operator=(const Mirror&) = delete;
 
-    // add_link - this interface is this port's twin. Packets of at most port_mtu bytes leave by it.
-    void add_link(int ifindex, uint16_t port, uint32_t port_mtu);
+    // add_link - this interface is this port's twin: its MTU is the port's.
+    void add_link(int ifindex, uint16_t port);
     void remove_link(int ifindex);
     [[nodiscard]] int fd() const noexcept;  // readable: there is news
     // follow - what news there is, a dump if one is due, and all of it committed.
@@ -58,7 +58,7 @@ class Mirror {
   private:
     struct Link {
         uint16_t port;
-        uint32_t port_mtu, mtu;
+        uint32_t mtu;
         bool up;
     };
     // Key - what makes two of the kernel's routes the same one.

@@ -66,7 +66,7 @@ Status Router::use_ports(const std::vector<Port*>& ports) {
         if (twins_.contains(port->id())) continue;
         if (Status added = door_->add_port(port->id()); !added) return added;
         uint16_t mtu = 0;
-        if (rte_eth_dev_get_mtu(port->id(), &mtu) != 0) mtu = RTE_ETHER_MTU;
+        if (rte_eth_dev_get_mtu(port->id(), &mtu) != 0 || mtu == 0) mtu = RTE_ETHER_MTU;
         if (kernel_ != nullptr)
             if (Status added = kernel_->add_port(port->id(), name_of(port->id()), port->mac(), mtu); !added) return added;
         twins_[port->id()] = {port->name(), true};
