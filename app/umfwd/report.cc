@@ -224,7 +224,7 @@ std::string zones_text(const Report& report) {
         text += fmt::format("  {}: size={} total={} in-use={} denied={}", z.name, z.size, z.total, z.in_use,
                             z.denied);
         if (report.final && z.in_use != z.expected)
-            text += fmt::format(" UNBALANCED: expected {}", z.expected);
+            text += fmt::format(" UNBALANCED: expected {}{}{}", z.expected, z.held_by.empty() ? "" : "; held by ", z.held_by);
         text += "\n";
     }
     return text.empty() ? text : "\nPools:\n" + text;
@@ -308,7 +308,7 @@ Json json_of(const LcoreReport& l) {
 
 Json json_of(const ZoneReport& z) {
     return {{"name", z.name}, {"size", z.size}, {"total", z.total}, {"in_use", z.in_use},
-            {"expected", z.expected}, {"denied", z.denied}};
+            {"expected", z.expected}, {"denied", z.denied}, {"held_by", z.held_by}};
 }
 
 template <class T>

@@ -111,6 +111,7 @@ struct ZoneReport {
     std::string name;
     uint32_t size = 0, total = 0, in_use = 0, expected = 0;
     uint64_t denied = 0;
+    std::string held_by;  // halted, and not balanced: "port_tx 1 40, elsewhere 1"
 };
 
 struct SeqReport {  // mode seqgen: the sum over its streams

@@ -91,9 +91,27 @@ std::string at_offset(const std::string& name, uint64_t offset) {
 
 }  // namespace
 
-std::string symbol_of(const void* return_address) {
+namespace {
+
+// named - the function in the object's table; empty: the table does not know.
+std::string named(const std::string& path, uint64_t at) {
     static std::mutex lock;
     static std::map<std::string, Table> tables;
+    const std::lock_guard held(lock);
+    const auto [table, fresh] = tables.try_emplace(path);
+    if (fresh) table->second = read_table(path);
+    const Function* f = find(table->second, at);
+    return f == nullptr ? "" : at_offset(demangled(f->name), at + 1 - f->begin);
+}
+
+}  // namespace
+
+std::string symbol_in(const std::string& path, uint64_t offset) {
+    const std::string name = named(path, offset - 1);
+    return name.empty() ? at_offset(path, offset) : name;
+}
+
+std::string symbol_of(const void* return_address) {
     // The call is before the address that it returns to, which may be in the next function already.
     const void* call = static_cast<const char*>(return_address) - 1;
     Dl_info info;
@@ -103,11 +121,8 @@ std::string symbol_of(const void* return_address) {
     const bool program = object->l_name == nullptr || *object->l_name == '\0';
     const std::string path = program ? "/proc/self/exe" : object->l_name;
     const uint64_t at = reinterpret_cast<uintptr_t>(call) - object->l_addr;
-    const std::lock_guard held(lock);
-    const auto [table, fresh] = tables.try_emplace(path);
-    if (fresh) table->second = read_table(path);
-    if (const Function* f = find(table->second, at)) return at_offset(demangled(f->name), at + 1 - f->begin);
-    return at_offset(info.dli_fname, at + 1);
+    const std::string name = named(path, at);
+    return name.empty() ? at_offset(info.dli_fname, at + 1) : name;
 }
 
 }  // namespace umbuf

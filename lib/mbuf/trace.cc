@@ -26,21 +26,17 @@
 #include "lib/base/check.h"
 #include "lib/base/symbols.h"
 #include "lib/mbuf/refs.h"
+#include "lib/mbuf/trace_file.h"
 #include "lib/mbuf/trace_slot.h"
+#include "lib/mbuf/trace_text.h"
+#include "lib/stat/segment.h"
 
 namespace umbuf::trace {
 namespace {
 
-// Locks:  a atomic   t only its thread writes   c control thread
-struct Ring {
-    sync::atomic<uint32_t> owner{0};    // [a] thread id; 0: nobody yet
-    sync::atomic<uint64_t> written{0};  // [t] events, ever
-    sync::atomic<uint64_t> before{0};   // [c] of those, how many are forgotten
-    Slot slots[kMostEvents];            // [t]
-};
-
 struct Tracer {
     std::span<Ring> rings;                         // [c] set once
+    FileHeader* file = nullptr;                    // [c] null: the rings are in no file
     sync::atomic<uint64_t> capacity{kMostEvents};  // [c] slots in use
     sync::atomic<uint64_t> next{1};                // [a] number of the next event
     sync::atomic<uint64_t> forgotten{0};           // [c] events below this number are
@@ -118,14 +114,33 @@ Status have_rings() {
     const size_t n = rte_lcore_count() + 8;
     const size_t bytes = n * sizeof(Ring);
     // Populated: the probes shall not meet page faults.
-    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    void* memory = MAP_FAILED;
+    if (const std::string stats = stat::is_at(); !stats.empty()) {
+        g.file = make_file(stats + ".trace", n);
+        if (g.file != nullptr) memory = rings_of(g.file);
+    }
+    if (memory == MAP_FAILED)
+        memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (memory == MAP_FAILED)
         return Error{errno, "trace refcnt: no memory for " + std::to_string(n) + " rings of " +
                                 std::to_string(sizeof(Ring) >> 10) + " KB: " + std::strerror(errno)};
     Ring* rings = static_cast<Ring*>(memory);
     for (size_t i = 0; i < n; ++i) new (&rings[i]) Ring;
     g.rings = {rings, n};
+    if (g.file != nullptr) publish(*g.file);
     return {};
+}
+
+}  // namespace
+
+namespace {
+
+// tell_file - what a reader of the file must know besides the rings.
+void tell_file() noexcept {
+    if (g.file == nullptr) return;
+    g.file->capacity.store(g.capacity.load(sync::relaxed), sync::relaxed);
+    g.file->forgotten.store(g.forgotten.load(sync::relaxed), sync::relaxed);
+    g.file->on.store(on_.load(sync::relaxed) ? 1 : 0, sync::relaxed);
 }
 
 }  // namespace
@@ -142,15 +157,20 @@ Status start(uint32_t events) {
         g.capacity.store(events, sync::relaxed);
     }
     on_.store(true, sync::release);
+    tell_file();
     return {};
 }
 
-void stop() noexcept { on_.store(false, sync::relaxed); }
+void stop() noexcept {
+    on_.store(false, sync::relaxed);
+    tell_file();
+}
 
 void clear() noexcept {
     for (Ring& ring : g.rings) ring.before.store(ring.written.load(sync::relaxed), sync::relaxed);
     g.forgotten.store(g.next.load(sync::relaxed), sync::relaxed);
     g.unrecorded_before.set(g.unrecorded.read());
+    tell_file();
 }
 
 State state() noexcept {
@@ -169,16 +189,6 @@ State state() noexcept {
 
 namespace {
 
-std::string text(const char* format, ...) __attribute__((format(printf, 1, 2)));
-std::string text(const char* format, ...) {
-    std::array<char, 256> line;
-    va_list args;
-    va_start(args, format);
-    std::vsnprintf(line.data(), line.size(), format, args);
-    va_end(args);
-    return line.data();
-}
-
 std::vector<Event> all_events() {
     std::vector<Event> events;
     const uint64_t forgotten = g.forgotten.load(sync::relaxed);
@@ -189,116 +199,14 @@ std::vector<Event> all_events() {
     return events;
 }
 
-const char* deed(Kind kind) noexcept {
-    switch (kind) {
-    case Kind::attach: return "attached";
-    case Kind::take: return "taken";
-    case Kind::join: return "taken";
-    case Kind::drop: return "dropped";
-    case Kind::detach: return "detached";
-    case Kind::last: return "freed";
-    case Kind::unshare: return "unshared";
-    }
-    return "?";
-}
-
-std::string who(const Event& e) {
-    std::string line;
-    if (e.m != nullptr) line += text(" by mbuf %p", e.m);
-    if (e.from != nullptr) line += text(e.kind == Kind::join ? " from received packet %p" : " from mbuf %p", e.from);
-    if (e.outstanding == ref::kStuckCount) line += ", stuck";
-    else if (e.outstanding != 0) line += text(", weight %" PRIu64 " of %" PRIu64, e.weight, e.outstanding);
-    return line;
-}
-
-std::string callers(const Event& e) {
-    static thread_local std::unordered_map<const void*, std::string> names;
-    std::string list;
-    for (const void* caller : e.callers) {
-        if (caller == nullptr) break;
-        auto [name, fresh] = names.try_emplace(caller);
-        if (fresh) name->second = symbol_of(caller);
-        list += (list.empty() ? "" : ", ") + name->second;
-    }
-    return list;
-}
-
-std::string line(const Event& e, uint64_t began, bool with_storage) {
-    const double seconds = static_cast<double>(e.tsc - began) / static_cast<double>(rte_get_tsc_hz());
-    std::string s = text("#%" PRIu64 " %.6f s, ", e.number, seconds);
-    s += e.lcore != uint16_t(LCORE_ID_ANY) ? text("lcore %u", unsigned{e.lcore}) : text("thread %u", e.thread);
-    if (with_storage) s += text(", storage %p", e.storage);
-    s += std::string(": ") + deed(e.kind) + who(e) + "\n";
-    return s + "      " + deed(e.kind) + " at " + callers(e) + "\n";
-}
-
-// Holders - of each storage, who holds it, and since which event (0: since before the trace).
-using Holders = std::map<const void*, std::map<const void*, uint64_t>>;
-
-void follow(Holders& holders, const Event& e) {
-    auto& of = holders[e.storage];
-    switch (e.kind) {
-    case Kind::take:
-        of.try_emplace(e.from, 0);
-        [[fallthrough]];
-    case Kind::attach:
-    case Kind::join: of[e.m] = e.number; return;
-    case Kind::drop:
-    case Kind::detach: of.erase(e.m); return;
-    case Kind::last: of.clear(); return;
-    case Kind::unshare: of.try_emplace(e.m, 0); return;
-    }
-}
-
-std::string held(const std::map<const void*, uint64_t>& holders) {
-    if (holders.empty()) return "still held: by nobody\n";
-    std::string s = text("still held: by %zu mbuf%s\n", holders.size(), holders.size() == 1 ? "" : "s");
-    for (const auto& [m, since] : holders)
-        s += since != 0 ? text("    mbuf %p since #%" PRIu64 "\n", m, since)
-                        : text("    mbuf %p since before the trace\n", m);
-    return s;
-}
-
-std::string held_of_all(const Holders& holders) {
-    constexpr size_t kShown = 16;
-    std::vector<std::string> lines;
-    for (const auto& [storage, of] : holders)
-        if (!of.empty()) lines.push_back(text("    storage %p by %zu\n", storage, of.size()));
-    std::string s = lines.empty() ? "still held: nothing\n"
-                                  : text("still held: %zu storage%s\n", lines.size(), lines.size() == 1 ? "" : "s");
-    for (size_t i = 0; i < std::min(kShown, lines.size()); ++i) s += lines[i];
-    return lines.size() > kShown ? s + "    ...\n" : s;
-}
-
-std::string show(const std::vector<Event>& events, const Filter& filter) {
-    std::vector<const Event*> chosen;
-    Holders holders;
-    for (const Event& e : events) {
-        if (filter.storage != nullptr && e.storage != filter.storage) continue;
-        chosen.push_back(&e);
-        follow(holders, e);
-    }
-    const size_t skipped = filter.last == 0 || filter.last >= chosen.size() ? 0 : chosen.size() - filter.last;
-    std::string s;
-    if (filter.storage != nullptr) s += text("storage %p:\n", filter.storage);
-    if (chosen.empty()) s += "no event is recorded\n";
-    if (skipped != 0) s += text("(%zu earlier events are not shown)\n", skipped);
-    for (size_t i = skipped; i < chosen.size(); ++i)
-        s += line(*chosen[i], chosen.front()->tsc, filter.storage == nullptr);
-    if (chosen.empty()) return s;
-    return s + (filter.storage != nullptr ? held(holders[filter.storage]) : held_of_all(holders));
-}
+std::string own_symbol(const void*, const void* caller) { return symbol_of(caller); }
 
 }  // namespace
 
 std::string dump(const Filter& filter) {
-    const State now = state();
     const std::vector<Event> events = all_events();
-    std::string s = text("reference trace, %s: scheme %s, %u threads, %" PRIu64 " events, %" PRIu64
-                         " overwritten, %" PRIu64 " not recorded\n",
-                         now.on ? "on" : "off", events.empty() ? refs_in_use().name : events.back().scheme,
-                         now.threads, now.events, now.overwritten, now.unrecorded);
-    return s + show(events, filter);
+    return headline(state(), events.empty() ? refs_in_use().name : events.back().scheme) +
+           show(events, filter, {own_symbol, nullptr, rte_get_tsc_hz()});
 }
 
 // ---- last words
@@ -334,7 +242,7 @@ void tell(const Death& death) noexcept {
     for (const void* known : {death.object, static_cast<const void*>(work.control), static_cast<const void*>(work.m)})
         if (storage == nullptr) storage = storage_of(events, known);
     std::string s = "umbuf: the references were traced; ";
-    s += storage == nullptr ? "nothing is recorded of this storage\n" : show(events, {storage, kShown});
+    s += storage == nullptr ? "nothing is recorded of this storage\n" : show(events, {storage, kShown}, {own_symbol, nullptr, rte_get_tsc_hz()});
     std::fputs(s.c_str(), stderr);
 }
 

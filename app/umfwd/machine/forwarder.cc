@@ -658,19 +658,14 @@ std::vector<Ledger::Line> Forwarder::owners() {
 
 namespace {
 
-// leaks - of each zone that holds more than it should, who has it.
-std::vector<std::string> leaks(const std::vector<ZoneReport>& zones, const std::vector<Ledger::Line>& ledger) {
-    std::vector<std::string> problems;
-    for (const ZoneReport& zone : zones) {
+// name_holders - of each zone that holds more than it should.
+void name_holders(std::vector<ZoneReport>& zones, const std::vector<Ledger::Line>& ledger) {
+    for (ZoneReport& zone : zones) {
         if (zone.in_use == zone.expected) continue;
-        std::string owners;
         for (const Ledger::Line& line : ledger)
             if (line.zone == zone.name && line.owner != "pool" && line.owner != "lcore_caches")
-                owners += fmt::format("{}{} {}", owners.empty() ? "" : ", ", line.owner, line.elements);
-        problems.push_back(fmt::format("zone {}: {} elements are not at home, expected {}; held by: {}", zone.name, zone.in_use,
-                                       zone.expected, owners.empty() ? "nobody who is known" : owners));
+                zone.held_by += fmt::format("{}{} {}", zone.held_by.empty() ? "" : ", ", line.owner, line.elements);
     }
-    return problems;
 }
 
 }  // namespace
@@ -688,7 +683,7 @@ Report Forwarder::halt() {
     s.placed.clear();
     s.lanes->clear();
     report.zones = s.buffers->report();
-    for (std::string& leak : leaks(report.zones, s.ledger.lines())) report.problems.push_back(std::move(leak));
+    name_holders(report.zones, s.ledger.lines());
     for (std::string& held : s.pages->halt()) report.problems.push_back(std::move(held));
     s.buffers->halt();
     report.final = true;
