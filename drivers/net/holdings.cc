@@ -2,8 +2,6 @@
 // holdings.cc - transmit rings, looked at from outside.
 #include "drivers/net/holdings.h"
 
-#include <algorithm>
-
 #include <rte_ethdev.h>
 
 #include "lib/mbuf/zone_get.h"
@@ -35,8 +33,7 @@ void add(const rte_mbuf* packet, Holdings& to) {
 
 void look_into(const rte_ring& ring, Holdings& to) {
     if (!to.seen.insert(&ring).second) return;
-    const uint32_t first = sync::load_of(ring.cons.tail, sync::acquire);
-    const uint32_t n = std::min(sync::load_of(ring.prod.tail, sync::acquire) - first, ring.capacity);
+    const uint32_t first = ring.cons.tail, n = rte_ring_count(&ring);
     auto* const slots = reinterpret_cast<rte_mbuf* const*>(&ring + 1);
     for (uint32_t i = 0; i < n; ++i)
         if (const rte_mbuf* packet = sync::load_of(slots[(first + i) & ring.mask], sync::relaxed); packet != nullptr)
