@@ -9,7 +9,10 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -22,6 +25,7 @@ namespace umbuf::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr const char* kCopy = ".copy";  // of the file that is watched, beside it
 
 unsigned forwarders_cpu() { return allowed_cpus().back(); }
 
@@ -70,18 +74,39 @@ struct Part {
     double mpps = 0, samples_hz = 0, longest_ms = 0;
 };
 
+// on_cpu_ns - how long each thread of a process has been on a processor (proc(5), schedstat).
+std::map<std::string, uint64_t> on_cpu_ns(uint32_t pid) {
+    std::map<std::string, uint64_t> all;
+    std::error_code error;
+    for (std::filesystem::directory_iterator at(fmt::format("/proc/{}/task", pid), error), end; !error && at != end; at.increment(error)) {
+        uint64_t ns = 0;
+        if (std::ifstream(at->path() / "schedstat") >> ns) all[at->path().filename()] = ns;
+    }
+    return all;
+}
+
+// busiest_s - of the thread that had most of it since.
+double busiest_s(uint32_t pid, const std::map<std::string, uint64_t>& before) {
+    uint64_t most = 0;
+    for (const auto& [thread, ns] : on_cpu_ns(pid))
+        if (const auto was = before.find(thread); was != before.end()) most = std::max(most, ns - was->second);
+    return static_cast<double>(most) / 1e9;
+}
+
 // watch - how many packets the forwarder sends, by its own count.
 Result<double> watch(Child& umfwd, stat::Reader& reader, double seconds) {
     stat::Sample before, after;
     if (Status read = reader.sample(before); !read) return read.error();
+    const std::map<std::string, uint64_t> threads = on_cpu_ns(before.pid);
     if (Status waited = umfwd.wait(seconds); !waited) return waited.error();
     if (Status read = reader.sample(after); !read) return read.error();
     const uint64_t packets = after.sum("stream_tx") - before.sum("stream_tx");
-    const double took = static_cast<double>(after.taken_ns - before.taken_ns) / 1e9;
+    const double took = busiest_s(before.pid, threads);
     if (packets == 0 || took <= 0) return Error{ENODATA, fmt::format("no packet was forwarded in {} s", seconds)};
     return static_cast<double>(packets) / took / 1e6;
 }
 
+// one_part - `path`: what they read.
 Result<Part> one_part(const ReadersPlan& plan, unsigned readers, Child& umfwd, stat::Reader& reader, const std::string& path) {
     Part part;
     if (readers == 0) {
@@ -117,13 +142,16 @@ Status one_round(const ReadersPlan& plan, std::vector<ReadersRow>& rows, unsigne
                  const std::string& path) {
     for (size_t turn = 0; turn < rows.size(); ++turn) {
         ReadersRow& row = rows[(turn + round) % rows.size()];
-        Result<Part> part = one_part(plan, row.readers, umfwd, reader, path);
+        Result<Part> part = one_part(plan, row.readers, umfwd, reader, row.of_copy ? path + kCopy : path);
         if (!part) return Error{part.error().code, fmt::format("{} readers: {}", row.readers, part.error().text)};
         row.mpps.push_back(part.value().mpps);
         row.samples_hz.push_back(part.value().samples_hz);
         row.longest_ms = std::max(row.longest_ms, part.value().longest_ms);
     }
-    for (ReadersRow& row : rows) row.ratios.push_back(row.mpps.back() / rows[0].mpps.back());
+    for (size_t i = 0; i < rows.size(); ++i) {
+        rows[i].ratios.push_back(rows[i].mpps.back() / rows[0].mpps.back());
+        if (i > 0 && !rows[i].of_copy) rows[i].to_copy.push_back(rows[i].mpps.back() / rows[i - 1].mpps.back());
+    }
     return {};
 }
 
@@ -139,7 +167,12 @@ Result<stat::Reader> find_reader(Child& umfwd, const std::string& path) {
 std::vector<ReadersRow> rows_of(const ReadersPlan& plan) {
     std::vector<ReadersRow> rows(1);  // the first is without readers
     for (const unsigned n : plan.readers)
-        if (n != 0) rows.emplace_back().readers = n;
+        for (const bool copy : {true, false})
+            if (n != 0) {
+                ReadersRow& row = rows.emplace_back();
+                row.readers = n;
+                row.of_copy = copy;
+            }
     return rows;
 }
 
@@ -179,28 +212,38 @@ Result<std::vector<ReadersRow>> measure_readers(const ReadersPlan& plan,
     if (Result<Sample> up = sample(umfwd.value()); !up) return up.error();
     Result<stat::Reader> reader = find_reader(umfwd.value(), path);
     if (!reader) return reader.error();
+    std::error_code copied;
+    std::filesystem::copy_file(path, path + kCopy, std::filesystem::copy_options::overwrite_existing, copied);
+    if (copied) return Error{copied.value(), fmt::format("{} cannot be copied: {}", path, copied.message())};
     std::vector<ReadersRow> rows = rows_of(plan);
     for (unsigned round = 0; round < plan.rounds; ++round) {
         if (Status ran = one_round(plan, rows, round, umfwd.value(), reader.value(), path); !ran) return ran.error();
         std::string text = fmt::format("round {} of {}:", round + 1, plan.rounds);
-        for (const ReadersRow& row : rows) text += fmt::format("  {} readers {:.3f} Mpps, ratio {:.4f}", row.readers, row.mpps.back(), row.ratios.back());
+        for (const ReadersRow& row : rows)
+            text += fmt::format("  {}{} {:.3f} Mpps", row.readers, row.of_copy ? " of a copy" : "", row.mpps.back());
         progress(text);
     }
     if (Status left = leave(umfwd.value()); !left) return left.error();
-    unlink(path.c_str());
+    for (const std::string& file : {path, path + kCopy}) unlink(file.c_str());
     return rows;
 }
 
 std::string readers_table(const ReadersPlan& plan, const std::vector<ReadersRow>& rows) {
     std::string text = fmt::format("{} in mode {} on {}, {} rounds of {} s, readers at {} Hz, {}\n", plan.umfwd.name(), plan.mode,
                                    plan.vdev, plan.rounds, plan.seconds, plan.hertz, memory_text());
-    text += fmt::format("{:>7} {:>10} {:>8}  {:<18} {:>7} {:>11} {:>11}\n", "readers", "Mpps", "ratio", "[min..max]", "MAD", "samples/s",
+    const char* const layout = "{:>7} {:<6} {:>9} {:>8} {:<18} {:>8} {:<18} {:>10} {:>10}\n";
+    text += fmt::format(fmt::runtime(layout), "readers", "of", "Mpps", "to none", "[min..max]", "to copy", "[min..max]", "samples/s",
                         "longest ms");
     for (const ReadersRow& row : rows) {
-        const auto [low, high] = std::minmax_element(row.ratios.begin(), row.ratios.end());
-        text += fmt::format("{:>7} {:>10.3f} {:>8.4f}  {:<18} {:>7.4f} {:>11.0f} {:>11.3f}\n", row.readers, median(row.mpps),
-                            median(row.ratios), fmt::format("[{:.4f}..{:.4f}]", *low, *high), mad(row.ratios),
-                            median(row.samples_hz), row.longest_ms);
+        const auto ratio = [](const std::vector<double>& all) { return all.empty() ? "" : fmt::format("{:.4f}", median(all)); };
+        const auto range = [](const std::vector<double>& all) {
+            if (all.empty()) return std::string();
+            const auto [low, high] = std::minmax_element(all.begin(), all.end());
+            return fmt::format("[{:.4f}..{:.4f}]", *low, *high);
+        };
+        text += fmt::format(fmt::runtime(layout), row.readers, row.readers == 0 ? "" : row.of_copy ? "a copy" : "it",
+                            fmt::format("{:.3f}", median(row.mpps)), ratio(row.ratios), range(row.ratios), ratio(row.to_copy),
+                            range(row.to_copy), fmt::format("{:.0f}", median(row.samples_hz)), fmt::format("{:.3f}", row.longest_ms));
     }
     return text;
 }
@@ -208,16 +251,22 @@ std::string readers_table(const ReadersPlan& plan, const std::vector<ReadersRow>
 std::string readers_json(const std::vector<ReadersRow>& rows) {
     nlohmann::ordered_json out = nlohmann::ordered_json::array();
     for (const ReadersRow& row : rows) {
-        const auto [low, high] = std::minmax_element(row.ratios.begin(), row.ratios.end());
-        out.push_back({{"readers", row.readers},
-                       {"mpps", median(row.mpps)},
-                       {"ratio", median(row.ratios)},
-                       {"ratio_min", *low},
-                       {"ratio_max", *high},
-                       {"ratio_mad", mad(row.ratios)},
-                       {"samples_per_s", median(row.samples_hz)},
-                       {"longest_ms", row.longest_ms},
-                       {"rounds", row.ratios.size()}});
+        nlohmann::ordered_json one{{"readers", row.readers}, {"copy", row.of_copy}, {"mpps", median(row.mpps)}};
+        const auto spread = [&one](const std::string& name, const std::vector<double>& all) {
+            for (const char* end : {"", "_min", "_max", "_mad"}) one[name + end] = nullptr;
+            if (all.empty()) return;
+            const auto [low, high] = std::minmax_element(all.begin(), all.end());
+            one[name] = median(all);
+            one[name + "_min"] = *low;
+            one[name + "_max"] = *high;
+            one[name + "_mad"] = mad(all);
+        };
+        spread("ratio", row.ratios);
+        spread("to_copy", row.to_copy);
+        one["samples_per_s"] = median(row.samples_hz);
+        one["longest_ms"] = row.longest_ms;
+        one["rounds"] = row.mpps.size();
+        out.push_back(std::move(one));
     }
     return out.dump(2);
 }

@@ -5,6 +5,11 @@
 // seconds with each number of readers, in turn; who is first changes from round to round. Readers are
 // threads of one other process, on the other processors, each of which samples all numbers so many times a
 // second as umstat does. A round gives one ratio to its own part without readers; the median is the answer.
+//
+// Readers make a machine busy, whatever they read. So each number of them also reads a copy of the file,
+// which shares no cache line with the forwarder: the ratio of the two parts is what its being read costs it.
+// And packets are counted per second that the forwarder's thread was on its processor, which is as long as
+// the part only where nobody else wants that processor.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -30,7 +35,10 @@ struct ReadersPlan {
 
 struct ReadersRow {
     unsigned readers = 0;
-    std::vector<double> mpps, ratios;   // by round; the ratio is to none in the same round
+    bool of_copy = false;
+    std::vector<double> mpps;           // by round, as all here: per second of CPU time
+    std::vector<double> ratios;         // to none in the same round
+    std::vector<double> to_copy;        // to as many readers of the copy; of a row of_copy: none
     std::vector<double> samples_hz;     // by round: samples a second, of all readers
     double longest_ms = 0;              // of any sample of any round
 };
@@ -38,8 +46,9 @@ struct ReadersRow {
 // measure_readers - `progress` gets one line per round. Error: what could not be run, and what it said.
 [[nodiscard]] Result<std::vector<ReadersRow>> measure_readers(const ReadersPlan& plan,
                                                               const std::function<void(const std::string&)>& progress);
-// readers_table - for people; readers_json - an array of {readers, mpps, ratio, ratio_min, ratio_max, ratio_mad,
-// samples_per_s, longest_ms, rounds}.
+// readers_table - for people; readers_json - an array of {readers, copy, mpps, ratio, ratio_min, ratio_max,
+// ratio_mad, to_copy, to_copy_min, to_copy_max, to_copy_mad, samples_per_s, longest_ms, rounds}; to_* are null where
+// there is no copy to compare with.
 [[nodiscard]] std::string readers_table(const ReadersPlan& plan, const std::vector<ReadersRow>& rows);
 [[nodiscard]] std::string readers_json(const std::vector<ReadersRow>& rows);
 

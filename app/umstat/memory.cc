@@ -110,7 +110,7 @@ void openbsd_lines(Out& out, const std::vector<ZoneNow>& zones, const Sums& sums
     out += "zones:\n";
     for (const ZoneNow& zone : zones)
         line(out, {zone.use.current, zone.use.peak, zone.limit},
-             zone.name + " " + std::to_string(zone.size) + " byte elements in use (current/peak/max)", "\t");
+             zone.name + (zone.size > 0 ? " " + std::to_string(zone.size) + " byte" : "") + " elements in use (current/peak/max)", "\t");
     const uint64_t bytes = plus(sums.all.bytes, sums.all.cached_bytes);
     line(out, {bytes / 1024},
          "Kbytes allocated to network (" + std::to_string(percent(sums.all.bytes, bytes)) + "% in use)", "\t");

@@ -45,8 +45,8 @@ std::string owners_text(const stat::Sample& sample) {
             all = plus(all, one.elements);
             if (!is_free(one.owner)) held = plus(held, one.elements);
         }
-        out += fmt::format("{} {} elements of {} bytes, {} held ({}%)\n", zone.name, all, zone.size, held,
-                       percent(held, all));
+        const std::string size = zone.size > 0 ? fmt::format(" of {} bytes", zone.size) : "";
+        out += fmt::format("{} {} elements{}, {} held ({}%)\n", zone.name, all, size, held, percent(held, all));
         for (const Holding& one : holdings)
             if (one.elements > 0) out += fmt::format("\t{} {}\n", one.elements, one.owner);
         // Owners are asked one after another: what moved meanwhile is missing, or there twice.

@@ -62,7 +62,8 @@ class UmstatForwarder(case.SystemTest):
         self.start(forwarder)
         text = self.umstat(forwarder)
         self.assertRegex(text.splitlines()[0], r"^\d+/\d+/\d+ mbufs in use \(current/cache/total\)$")
-        self.assertIn("net_null0 ", self.umstat(forwarder, "-i"))
+        # Devices are sampled ten times a second.
+        lab.until(lambda: "net_null0 " in self.umstat(forwarder, "-i"), "the interface to be up", watch=[forwarder])
         self.assertIn("packets received", self.umstat(forwarder, "-s"))
         report = lab.stop_forwarding(forwarder)
         sample = self.sample(forwarder)
