@@ -13,7 +13,7 @@ std::string trace_text(const std::string& path) {
     std::error_code ignored;
     if (!std::filesystem::exists(file, ignored))
         return fmt::format("no trace: {} is not there; umfwd --trace-refcnt, or its command `trace refcnt on`, keeps one\n", file);
-    return {};
+    return fmt::format("{} is of a forwarder whose traces this umstat does not know\n", file);
 }
 
 }  // namespace umbuf::umstat

@@ -115,3 +115,18 @@ class Umbench(case.SystemTest):
         status, bench = self.umbench("packets", "--scheme", "weighted,nonesuch")
         self.assertGreater(status, 0)
         self.assertIn("nonesuch", bench.output())
+
+    def test_readers_are_tried_on_the_forwarder_and_on_a_copy(self):
+        if "--stats-file" not in lab.run([lab.UMFWD, "--", "--help"], check=False):
+            self.skipTest("this umfwd has no --stats-file")
+        report = self.logs / "stats.json"
+        bench = self.lab.program("umbench", [lab.BUILD / "app" / "umbench", "stats", "--umfwd", lab.UMFWD, "--rounds", "1",
+                                             "--seconds", "0.1", "--readers", "0,3", "--json", report])
+        self.assertEqual(bench.wait(), 0, bench.last_words())
+        rows = json.loads(report.read_text())
+        self.assertEqual([(row["readers"], row["copy"]) for row in rows], [(0, False), (3, True), (3, False)])
+        for row in rows:
+            self.assertGreater(row["mpps"], 0)
+            self.assertEqual(row["samples_per_s"] > 0, row["readers"] > 0)
+        self.assertGreater(rows[2]["to_copy"], 0)
+        self.assertIsNone(rows[1]["to_copy"])
