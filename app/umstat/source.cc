@@ -34,13 +34,11 @@ std::vector<Found> found_in(const std::string& folder) {
         const std::string name = at->path().filename().string();
         if (name.compare(0, kBefore.size(), kBefore) != 0) continue;
         Found found{name.substr(kBefore.size()), at->path().string(), {}};
-        const Result<stat::Reader> reader = stat::Reader::open(found.path);
+        Result<stat::Reader> reader = stat::Reader::open(found.path);
         if (!reader && reader.error().code == EINVAL) continue;
         stat::Sample sample;
-        if (!reader)
-            found.state = std::strerror(reader.error().code);
-        else if (Result<stat::Reader> again = stat::Reader::open(found.path); again && again.value().sample(sample))
-            found.state = fmt::format("{}, pid {}", name_of(sample.life), sample.pid);
+        if (!reader) found.state = std::strerror(reader.error().code);
+        else if (reader.value().sample(sample)) found.state = fmt::format("{}, pid {}", name_of(sample.life), sample.pid);
         all.push_back(std::move(found));
     }
     std::sort(all.begin(), all.end(), [](const Found& a, const Found& b) { return a.prefix < b.prefix; });
