@@ -22,6 +22,10 @@ def address(side, host=2, v6=False):
     return f"fd09:{NETS[side]}::{host}" if v6 else f"10.9.{NETS[side]}.{host}"
 
 
+def set_sysctl(namespace, path, value):
+    namespace.run("sh", "-c", f"echo {value} > /proc/sys/net/{path}")
+
+
 @case.needs_root
 class Route(case.SystemTest):
     def setUp(self):
@@ -29,14 +33,16 @@ class Route(case.SystemTest):
         if not pathlib.Path("/dev/net/tun").exists():
             self.skipTest("the kernel has no /dev/net/tun")
         self.r = self.lab.namespace("r")
-        self.r.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.accept_dad=0")
+        for path in "ipv4/ip_forward", "ipv6/conf/all/forwarding":
+            set_sysctl(self.r, path, 1)
+        set_sysctl(self.r, "ipv6/conf/default/accept_dad", 0)
 
     def start(self, *arguments, mtu=1500, addresses=True):
         """Both hosts, umfwd between them, and the addresses of its TAPs."""
         tag = f"um{os.getpid()}"
         for side in NETS:
             host = self.lab.namespace(side)
-            host.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
+            set_sysctl(host, "ipv6/conf/default/accept_dad", 0)
             host.interface = f"{tag}{side}1"
             self.lab.veth(f"{tag}{side}0", host.interface, mtu)
             host.adopt(host.interface, f"{address(side)}/24", mtu)

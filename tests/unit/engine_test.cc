@@ -189,7 +189,7 @@ TEST(EngineTable, HasEveryModeUnderItsName) {
         EXPECT_NE(e->burst, nullptr);
         names.insert(e->name);
     }
-    const std::set<std::string> expected = {"io",     "mac",     "macswap",  "rxonly",
+    const std::set<std::string> expected = {"io",     "mac",     "macswap",  "route", "rxonly",
                                             "txonly", "flowgen", "icmpecho", "csum",
                                             "5tswap", "tee",     "frag",     "seqgen",
                                             "sendfile", "esp-enc", "esp-dec"};

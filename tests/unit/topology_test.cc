@@ -56,6 +56,16 @@ TEST(Topology, AnAnswerLeavesByThePortThatWasAsked) {
     EXPECT_EQ(planned(s, {0, 1, 2}, 1), "0/0>0/0@0 1/0>1/0@0 2/0>2/0@0");
 }
 
+TEST(Topology, ARoutedPacketMayLeaveByAnyPortFromTheLcoresOwnQueue) {
+    Settings s;
+    s.mode = "route";
+    EXPECT_EQ(planned(s, {0, 1, 2}, 1), "0/0>1/0@0+0+2 1/0>0/0@0+1+2 2/0>2/0@0+0+1");
+    EXPECT_EQ(planned(s, {0, 1}, 2), "0/0>1/0@0+0 1/0>0/1@1+1");
+    EXPECT_NE(planned(s, {0, 1}, 2, 1).find("--txq=2"), std::string::npos);
+    s.nb_cores = 4;
+    EXPECT_EQ(queues_wanted(s), 4);
+}
+
 TEST(Topology, ATeeCopiesToEveryOtherPortFromItsOwnQueue) {
     Settings s;
     s.mode = "tee";
