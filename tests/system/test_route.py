@@ -176,6 +176,10 @@ class Route(case.SystemTest):
         lab.until(lambda: "10.9.2.0/24" not in self.routes(), "the routes of a TAP that is down to go")
         self.r.ip("link", "set", "umf1", "up")
         self.reach(self.a, address("b"))
+        # Addresses and routes of the TAPs outlive a stop.
+        lab.stop_forwarding(self.router)
+        self.router.type("start")
+        self.reach(self.a, address("b"))
         # A port without a link is a TAP without a carrier.
         self.router.type("port stop 1")
         lab.until(lambda: "NO-CARRIER" in self.r.ip("link", "show", "umf1"), "the TAP to lose its carrier")
@@ -222,7 +226,7 @@ class Route(case.SystemTest):
 
     def bird(self, bird, name, namespace, router_id, interfaces, stub=None):
         config = self.lab.dir / f"bird-{name}.conf"
-        wires = "".join(f'interface "{i}" {{ type broadcast; hello 1; dead 4; wait 2; rx buffer large; }};\n' for i in interfaces)
+        wires = "".join(f'interface "{i}" {{ type ptp; hello 1; dead 4; }};\n' for i in interfaces)
         config.write_text(f"""router id {router_id};
 protocol device {{ scan time 1; }}
 protocol kernel {{ ipv4 {{ export all; import none; }}; }}

@@ -256,6 +256,15 @@ TEST_F(RouteTest, ASharedPacketAgesWithoutItsTwin) {
     m_freem(twin);
 }
 
+TEST_F(RouteTest, ANamespaceThatIsNotThereIsSaid) {
+    settings_.tap = "umtest";
+    settings_.tap_netns = "nonesuch";
+    router_.reset();  // memory for one
+    const auto made = fwd::Router::make(settings_, readers_.get());
+    ASSERT_FALSE(made.ok());
+    EXPECT_NE(made.error().text.find("--tap-netns=nonesuch: /var/run/netns/nonesuch: No such file"), std::string::npos) << made.error().text;
+}
+
 // ---- the mode
 
 struct Wire {
