@@ -171,6 +171,13 @@ class Route(case.SystemTest):
         self.assertEqual(pinger.wait(), 0, pinger.last_words())
         self.assertIn(" 0% packet loss", pinger.output())
         self.assertGreater(turn, 20)
+        # Many at once, and gone at once: news that the kernel could not keep is made up for.
+        batch = self.lab.dir / "routes"
+        batch.write_text("".join(f"route add 10.100.{i // 250}.{i % 250}/32 via 10.9.2.7\n" for i in range(3000)))
+        self.r.ip("-batch", str(batch))
+        lab.until(lambda: self.routes().count("via 10.9.2.7") == 3000 + turn % 2, "3000 routes to be there")
+        self.r.ip("route", "flush", "root", "10.100.0.0/16")
+        lab.until(lambda: "10.100." not in self.routes(), "3000 routes to be gone")
         # A TAP that is down takes its routes along; up again, it has its own.
         self.r.ip("link", "set", "umf1", "down")
         lab.until(lambda: "10.9.2.0/24" not in self.routes(), "the routes of a TAP that is down to go")

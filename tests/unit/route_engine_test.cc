@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // route_engine_test.cc - what a router does with one packet, and with a burst, over ports that are rings. No kernel.
+#include <poll.h>
+
+#include <array>
+#include <atomic>
 #include <memory>
 #include <random>
+#include <thread>
 
 #include <rte_eth_ring.h>
 #include <rte_ring.h>
@@ -449,6 +454,38 @@ TEST_F(RouteModeTest, AnswersAreLimitedAndTheKernelsOwnAreNot) {
     EXPECT_EQ(drops(Drop::ttl_expired) + drops(Drop::punt_limited), 50u);
     run(frame_for_us(with(kPacket4, 16, be32(kB + 1))));
     EXPECT_EQ(drops(Drop::no_neighbour), 1u) << "who asks for errors does not keep neighbours unknown";
+}
+
+// Goal: D1, and no packet lost or twice. Method: two lanes punt, one thread takes and sleeps when it may; a knock that
+// it does not hear would leave it asleep with packets in the ring.
+TEST_F(RouteModeTest, NoKnockIsOverheard) {
+    fwd::KernelDoor& door = router_->door();
+    constexpr int kEach = 20'000;
+    std::atomic<int> taken{0}, deaf{0};
+    std::jthread kernel([&] {
+        while (taken.load() < 2 * kEach) {
+            fwd::Punt punt;
+            while (door.take(punt)) ++taken;
+            if (taken.load() == 2 * kEach || !door.may_sleep()) continue;
+            pollfd bell{door.bell(), POLLIN, 0};
+            if (poll(&bell, 1, 5000) == 0) ++deaf;
+            door.awake();
+        }
+    });
+    std::vector<std::jthread> lanes;
+    std::array<Mbuf*, 2> packets{inlined("a"), inlined("b")};
+    for (Mbuf* m : packets)
+        lanes.emplace_back([&door, m] {
+            for (int i = 0; i < kEach; ++i) {
+                while (!door.punt({&m->rte, i % 2 == 0})) std::this_thread::yield();
+                door.knock();
+            }
+        });
+    lanes.clear();
+    kernel.join();
+    EXPECT_EQ(taken.load(), 2 * kEach);
+    EXPECT_EQ(deaf.load(), 0);
+    for (Mbuf* m : packets) m_freem(m);
 }
 
 TEST_F(RouteModeTest, AKernelThatIsBehindCostsPacketsAndNothingElse) {

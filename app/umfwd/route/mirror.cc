@@ -24,6 +24,7 @@ namespace umbuf::fwd {
 namespace {
 
 constexpr int kNewsRoom = 4 << 20;  // bytes of news that may wait
+constexpr int kNewsAtOnce = 512;    // messages before what they say is committed, and the TAPs have their turn
 constexpr int kTries = 5;           // dumps that a change interrupted
 
 Error refused(const char* what, int e) { return {EIO, fmt::format("rtnetlink: {}: {}", what, nl_geterror(e))}; }
@@ -290,12 +291,12 @@ void Mirror::dump() {
 }
 
 void Mirror::follow() {
-    for (int e = 0; e >= 0;) {
-        e = nl_recvmsgs_default(news_);
-        if (e != -NLE_NOMEM) continue;
+    for (int i = 0; i < kNewsAtOnce; ++i) {
+        const int e = nl_recvmsgs_default(news_);
+        if (e == 0) continue;
+        if (e != -NLE_NOMEM) break;  // there is none now
         ++counts_.lost;
         due_ = true;
-        e = 0;
     }
     if (due_) dump();
     table_.commit();
