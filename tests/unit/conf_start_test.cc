@@ -80,6 +80,12 @@ TEST(ConfStart, OptionsOfTheFileAreSettings) {
     ASSERT_NE(s.conf, nullptr);
 }
 
+TEST(ConfStart, TheEngineMayBeSaidAmongIpsec) {
+    const ConfFile file("[ipsec]\nengine = \"cryptodev:crypto_openssl\"\n");
+    EXPECT_EQ(settings(file, {}).esp_engine, "cryptodev:crypto_openssl");
+    EXPECT_EQ(settings(file, {"--esp-engine=ipsec-mb"}).esp_engine, "ipsec-mb");
+}
+
 TEST(ConfStart, TheCommandLineWinsAlsoByAnotherName) {
     const ConfFile file(kOptions);
     const Settings s = settings(file, {"--burst=16", "--rss-ip", "--portlist=1", "--coremask=0xe", "--eth-peer=3,02:00:00:00:00:0c", "--numa",

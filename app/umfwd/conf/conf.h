@@ -76,9 +76,9 @@ struct ConfNeighbour {
     rte_ether_addr mac{};
 };
 
+// ConfIpsec - the engine is an option (--esp-engine), wherever the file says it.
 struct ConfIpsec {
-    std::string engine = "ipsec-mb";  // or a crypto device, as EAL names it
-    uint16_t udp_port = 4500;         // RFC 3948; 0: none
+    uint16_t udp_port = 4500;  // RFC 3948; 0: none
     uint32_t sas = 1024, children = 512;
 };
 

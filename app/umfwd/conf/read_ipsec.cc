@@ -8,6 +8,7 @@
 #include "app/umfwd/conf/read.h"
 #include "app/umfwd/conf/words.h"
 #include "app/umfwd/nearest.h"
+#include "drivers/crypto/engines.h"
 #include "lib/ipsec/sa_text.h"
 
 namespace umbuf::fwd {
@@ -40,7 +41,7 @@ class SaReader {
         read_lifetime("soft", sa_.terms.soft);
         read_lifetime("hard", sa_.terms.hard);
         if (direction_known_) sa_.direction == Direction::in ? read_inbound() : read_outbound();
-        else for (const char* key : {"window", "found_by", "seq_floor", "seq_file"}) keys_.know(key);
+        else for (const char* key : {"window", "found_by", "nat_oa", "seq_floor", "seq_file"}) keys_.know(key);
         if (spi && direction_known_) conf_.sas.push_back(std::move(sa_));
     }
 
@@ -80,7 +81,6 @@ class SaReader {
         const bool tunnel = sa_.terms.mode == SaMode::tunnel;
         const bool src = read_end("src", sa_.terms.src), dst = read_end("dst", sa_.terms.dst);
         dst_known_ = dst;
-        src_known_ = src;
         if (tunnel && !keys_.has("src")) keys_.missing("src", "the address of this end of the tunnel, or of the other for an inbound SA");
         if (tunnel && !keys_.has("dst")) keys_.missing("dst", "the address where the tunnel ends");
         if (src && dst && sa_.terms.src.v6 != sa_.terms.dst.v6) keys_.complain("dst", "expected an address of the same family as src");
@@ -136,14 +136,30 @@ class SaReader {
     void read_inbound() {
         keys_.number("window", sa_.terms.window, kReplayMin, kReplayMax);
         for (const char* key : {"seq_floor", "seq_file"}) keys_.out_of_place(key, "an inbound SA sends nothing");
+        read_nat_oa();
         sa_.found_by = dst_known_ ? SadKey::spi_dst : SadKey::spi;
         if (!keys_.choice("found_by", sa_.found_by, {{"spi", SadKey::spi}, {"spi_dst", SadKey::spi_dst}, {"spi_dst_src", SadKey::spi_dst_src}})) return;
         if (sa_.found_by != SadKey::spi && !keys_.has("dst")) keys_.missing("dst", "an address to find the SA by, or found_by = \"spi\"");
         if (sa_.found_by == SadKey::spi_dst_src && !keys_.has("src")) keys_.missing("src", "an address to find the SA by");
     }
 
+    // RFC 3948, 3.1.2: what the checksums of what is inside were made with.
+    void read_nat_oa() {
+        if (sa_.terms.mode != SaMode::transport || !sa_.terms.udp) return keys_.out_of_place("nat_oa", "expected with mode \"transport\" and udp only");
+        NatOa& oa = sa_.terms.oa;
+        keys_.table("nat_oa", [&](Keys& k) {
+            const bool src = k.word("src", "an IP address", [&](const std::string& said) { return to_address(said, &oa.src); });
+            const bool dst = k.word("dst", "an address of the same family as src", [&](const std::string& said) {
+                return to_address(said, &oa.dst) && (!src || oa.dst.v6 == oa.src.v6);
+            });
+            for (const char* end : {"src", "dst"})
+                if (!k.has(end)) k.missing(end, "the address that the sender's packets had before a NAT");
+            oa.known = src && dst;
+        });
+    }
+
     void read_outbound() {
-        for (const char* key : {"window", "found_by"}) keys_.out_of_place(key, "an outbound SA receives nothing");
+        for (const char* key : {"window", "found_by", "nat_oa"}) keys_.out_of_place(key, "an outbound SA receives nothing");
         const bool floor = keys_.number("seq_floor", sa_.terms.seq_floor, 0, kMostNumber);
         std::string file;
         if (keys_.text("seq_file", file)) sa_.seq_file = beside(file);
@@ -158,7 +174,7 @@ class SaReader {
     const Source& source_;
     const std::string& folder_;
     ConfSa sa_;
-    bool direction_known_ = false, src_known_ = false, dst_known_ = false;
+    bool direction_known_ = false, dst_known_ = false;
 };
 
 // PolicyReader - one [[policy]].
@@ -291,9 +307,9 @@ void check_pair(const ConfSa& sa, const ConfSa& before, Problems& problems) {
 }  // namespace
 
 void read_ipsec(Keys& keys, Conf& conf) {
-    keys.word("engine", "\"ipsec-mb\", or the name of a crypto device, such as \"crypto_openssl\" or \"0000:01:00.0\"", [&](const std::string& said) {
-        conf.ipsec.engine = said;
-        return said == "ipsec-mb" || said.starts_with("crypto_") || said.find(':') != std::string::npos;
+    keys.word("engine", "\"ipsec-mb\", \"cryptodev:NAME\" or \"security\"", [&](const std::string& said) {
+        conf.options.push_back({keys.place("engine"), "--esp-engine=" + said});
+        return check_esp_engine(said).ok();
     });
     keys.number("udp_port", conf.ipsec.udp_port, 0, UINT16_MAX);
     keys.number("sas", conf.ipsec.sas, 2, 1u << 20);
