@@ -94,6 +94,42 @@ class Conf(case.SystemTest):
         self.assertRegex(forwarder.output(), r"TX P=0/.*peer=02:00:00:00:00:01")
         self.assertRegex(forwarder.output(), r"RX-bursts : .*% of 64 pkts")
 
+    def routing(self, text):
+        """umfwd with this configuration of a router, its TAPs in a namespace of their own; both."""
+        text = text.replace("net_af_packet0,iface=eth0", "net_null0,no-rx=1").replace("net_af_packet1,iface=eth1", "net_null1,no-rx=1")
+        there = self.lab.namespace("taps")
+        return there, self.umfwd("umfwd", [], ["-i", "--auto-start", "--strict", f"--conf={self.private(text)}", f"--tap-netns={there.name}",
+                                               "--total-num-mbufs=8192"])
+
+    @case.needs_root
+    def test_route_toml_is_what_the_kernel_is_told(self):
+        there, forwarder = self.routing((CONF / "route.toml").read_text())
+        self.forwarding(forwarder)
+        for words, expected in ((("addr", "show", "umf0"), ("inet 10.1.0.1/16 ", "inet6 2001:db8:1::1/64 ")), (("addr", "show", "umf1"), ("inet 192.0.2.1/24 ",)),
+                                (("route",), ("default via 192.0.2.254 dev umf1 proto static", "10.9.0.0/16 via 10.1.0.9 dev umf0 proto static")),
+                                (("-6", "route"), ("default via fe80::1 dev umf1 proto static",)), (("neigh",), ("10.1.0.9 dev umf0 lladdr 02:00:00:00:00:09 PERMANENT",))):
+            said = there.ip(*words)
+            for line in expected:
+                self.assertIn(line, said)
+        # And it comes back: these are the routes by which packets go.
+        for line in (r"10\.9\.0\.0/16 via 10\.1\.0\.9 port 0 mtu 1500", r"::/0 via fe80::1 port 1 mtu 1500"):
+            lab.until(lambda line=line: forwarder.ask("show route", line), "the route", watch=[forwarder])
+        forwarder.ask("show neigh", r"10\.1\.0\.9 port 0 02:00:00:00:00:09 reachable")
+        # It is the kernel's now: what is changed there is not changed back.
+        there.ip("route", "delete", "10.9.0.0/16")
+        forwarder.ask("stop", r"Accumulated forward statistics")
+        forwarder.ask("start", r"packet forwarding - ports=2")
+        self.assertNotIn("10.9.0.0/16", there.ip("route"))
+        self.quit(forwarder)
+
+    @case.needs_root
+    def test_what_the_kernel_refuses_is_told_by_its_line(self):
+        text = (CONF / "route.toml").read_text().replace('via = "10.1.0.9"', 'via = "10.1.255.255"')
+        line = text[:text.index('to = "10.9')].count("\n")
+        _, forwarder = self.routing(text)
+        self.assertEqual(forwarder.wait(), 1)
+        self.assertRegex(forwarder.output(), rf'umfwd: \S*umfwd.toml:{line}: route.to = "10.9.0.0/16": umf0 does not take it: ')
+
     def test_all_errors_are_told_and_nothing_is_started(self):
         file = self.private("[options]\nburst = 0\nforwrd_mode = \"io\"\n[[port]]\nname = \"a\"\ndevice = \"net_null0\"\nmtu = 1\n")
         done = subprocess.run([lab.UMFWD, *self.lab.eal([], huge=False), "--conf", file, "--", "--seconds=1"], stdin=subprocess.DEVNULL,
@@ -114,7 +150,7 @@ class Conf(case.SystemTest):
         self.assertIn("expected mode esp", done.stderr)
 
     def test_every_example_is_run_and_says_what_it_is(self):
-        files = sorted(CONF.iterdir())
+        files = sorted(f for f in CONF.iterdir() if f.suffix in (".cmd", ".toml"))
         self.assertEqual({f.name for f in files}, set(VDEVS) | set(TOML))
         for file in files:
             self.assertRegex(file.read_text().splitlines()[0], r"^# [A-Z].*[.?]", file.name)

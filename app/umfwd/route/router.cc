@@ -9,7 +9,9 @@
 #include <fmt/format.h>
 #include <rte_lcore.h>
 
+#include "app/umfwd/conf/conf.h"
 #include "app/umfwd/packet/mac_text.h"
+#include "app/umfwd/route/tell_kernel.h"
 
 namespace umbuf::fwd {
 
@@ -62,6 +64,7 @@ Status Router::use_ports(const std::vector<Port*>& ports) {
         if (kernel_ != nullptr) kernel_->remove_port(twin->first);
         twin = twins_.erase(twin);
     }
+    std::map<std::string, uint16_t> fresh;
     for (const Port* port : ports) {
         if (twins_.contains(port->id())) continue;
         if (Status added = door_->add_port(port->id()); !added) return added;
@@ -70,8 +73,20 @@ Status Router::use_ports(const std::vector<Port*>& ports) {
         if (kernel_ != nullptr)
             if (Status added = kernel_->add_port(port->id(), name_of(port->id()), port->mac(), mtu); !added) return added;
         twins_[port->id()] = {port->name(), true};
+        fresh[port->name()] = port->id();
     }
-    return {};
+    return configure(fresh);
+}
+
+// configure - once for each TAP: what was changed in the kernel since is not changed back by a stop and a start.
+Status Router::configure(const std::map<std::string, uint16_t>& fresh) {
+    if (conf_ == nullptr || kernel_ == nullptr) return {};
+    std::map<std::string, std::string> taps;
+    for (const ConfPort& port : conf_->ports)
+        if (const auto at = fresh.find(port.device_name()); at != fresh.end()) taps[port.name] = name_of(at->second);
+    Status told;
+    kernel_->do_now([&] { told = tell_kernel(*conf_, taps); });
+    return told;
 }
 
 void Router::watch_links(const std::vector<Port*>& ports) {

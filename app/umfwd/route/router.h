@@ -31,7 +31,8 @@ class Router {
     [[nodiscard]] RouteTable& table() noexcept { return *table_; }  // lanes: its readers' part
     [[nodiscard]] KernelDoor& door() noexcept { return *door_; }    // lanes, too
 
-    // use_ports - each has a TAP from now on, and no other has. No lane runs.
+    // use_ports - each has a TAP from now on, and no other has; a new one gets what the configuration has for it. No
+    // lane runs.
     [[nodiscard]] Status use_ports(const std::vector<Port*>& ports);
     // watch_links - the TAPs' carriers follow the ports' links; one that is not in the list is down.
     void watch_links(const std::vector<Port*>& ports);
@@ -48,11 +49,13 @@ class Router {
         std::string device;  // the port's name: a number may come back as another device
         bool up = true;
     };
-    explicit Router(const Settings& settings) : tap_(settings.tap) {}
+    explicit Router(const Settings& settings) : tap_(settings.tap), conf_(settings.conf) {}
+    [[nodiscard]] Status configure(const std::map<std::string, uint16_t>& fresh);
     void with_table(const std::function<void()>& look);
     [[nodiscard]] std::string name_of(uint16_t port) const;
 
     const std::string tap_;               // [I]
+    const std::shared_ptr<const Conf> conf_;  // [I] null: none
     std::unique_ptr<RouteTable> table_;   // [I]
     std::unique_ptr<KernelDoor> door_;    // [I]
     std::unique_ptr<KernelSide> kernel_;  // [I] null: none
