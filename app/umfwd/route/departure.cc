@@ -123,8 +123,8 @@ void Departure::send(Exit& exit) noexcept {
     exit.n = 0;
     const uint16_t sent = transmit(stream_, *exit.port, exit.packets, n);
     if (exit.way == nullptr) return;
-    exit.way->tx.add(sent);
-    exit.way->dropped.add(static_cast<uint64_t>(n - sent));
+    exit.way->stats->tx.add(sent);
+    exit.way->stats->dropped.add(static_cast<uint64_t>(n - sent));
 }
 
 void Departure::flush() noexcept {
