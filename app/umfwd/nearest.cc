@@ -3,6 +3,7 @@
 #include "app/umfwd/nearest.h"
 
 #include <algorithm>
+#include <cstdint>
 
 namespace umbuf::fwd {
 namespace {
