@@ -467,7 +467,7 @@ TEST(Conf, AModeThatWouldNotLookAtThePoliciesIsRefused) {
 // ---- keys
 
 TEST(ConfKeys, AFileWithAKeyThatOthersCanReadIsRefusedUnlessToldOtherwise) {
-    for (const mode_t rights : {0640, 0620, 0610, 0604, 0602, 0601, 0644})
+    for (const mode_t rights : {0640u, 0620u, 0610u, 0604u, 0602u, 0601u, 0644u})
         EXPECT_NE(complaints(kBase, rights).find("F:25: sa.key: a key in a file with rights 0"), std::string::npos) << complaints(kBase, rights);
     EXPECT_EQ(complaints(kBase, 0644, true), "");
     EXPECT_EQ(complaints(kBase, 0400), "");

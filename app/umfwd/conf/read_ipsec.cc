@@ -40,8 +40,8 @@ class SaReader {
         read_udp();
         read_lifetime("soft", sa_.terms.soft);
         read_lifetime("hard", sa_.terms.hard);
-        if (direction_known_) sa_.direction == Direction::in ? read_inbound() : read_outbound();
-        else for (const char* key : {"window", "found_by", "nat_oa", "seq_floor", "seq_file"}) keys_.know(key);
+        if (direction_known_) read_what_the_direction_has();
+        else know_what_a_direction_has();
         if (spi && direction_known_) conf_.sas.push_back(std::move(sa_));
     }
 
@@ -131,6 +131,14 @@ class SaReader {
             k.number("packets", lifetime.packets, 1, kMostNumber);
             k.number("seconds", lifetime.seconds, 1, kMostNumber);
         });
+    }
+
+    void read_what_the_direction_has() {
+        if (sa_.direction == Direction::in) read_inbound();
+        else read_outbound();
+    }
+    void know_what_a_direction_has() {
+        for (const char* key : {"window", "found_by", "nat_oa", "seq_floor", "seq_file"}) keys_.know(key);
     }
 
     void read_inbound() {
