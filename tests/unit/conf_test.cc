@@ -513,6 +513,16 @@ TEST(ConfKeys, NoParserSeesAKeyAndNoMessageHasIt) {
     }
 }
 
+TEST(ConfKeys, WhatLooksLikeAKeyIsLeftOutOfMessages) {
+    for (const char* key : {"0123456789abcdef", "01 23 45 67 89 ab cd ef", "01234567 89abcdef", "01:23:45:67:89:ab:cd:ef", "DEADBEEFdeadbeefdeadbeef"}) {
+        EXPECT_EQ(without_secrets(key), "...");
+        EXPECT_EQ(without_secrets(std::string("x=\"") + key + "\" y"), "x=\"...\" y");
+        EXPECT_NE(complaints(std::string("[[sa]]\nalg = \"") + key + "\"\n").find("sa.alg = \"...\": expected an algorithm"), std::string::npos);
+    }
+    for (const char* text : {"", "0123456789abcde", "2001:db8:1111:2222:3333:4444:5555:6666", "02:00:00:00:00:01", "fe80::1", "a bad face", "4294967295", "of 2000 bytes: expected 1024"})
+        EXPECT_EQ(without_secrets(text), text);
+}
+
 TEST(ConfKeys, KeysAreFoundByTheirPlace) {
     const Result<Source> source = Source::of("a = \"\xc3\xa9\"\nx = { y = \"\xc3\xa9\", key = \"01\" }\n  key='ff 00'\nmonkey = \"02\"\nkey_file = \"03\"\n");
     ASSERT_TRUE(source.ok());

@@ -33,8 +33,8 @@ class Problems {
     std::vector<Problem> found_;
 };
 
-// without_secrets - a run of 16 or more hexadecimal digits may be somebody's key, wherever it was written
-// by mistake: it becomes "...".
+// without_secrets - 16 or more hexadecimal digits, also with blanks between them, or as bytes with colons, may be
+// somebody's key, wherever it was written by mistake: they become "...".
 [[nodiscard]] std::string without_secrets(std::string_view text);
 
 }  // namespace umbuf::fwd
