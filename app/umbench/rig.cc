@@ -35,6 +35,15 @@ bool hugepages_free() {
     return (file >> pages) && pages >= 2 * kMemoryMb / 2;
 }
 
+// Numbers - the segments of statistics that our forwarders leave behind; nobody will read them.
+struct Numbers {
+    std::vector<std::string> prefixes;
+    ~Numbers() {
+        std::error_code ignored;
+        for (const std::string& prefix : prefixes) fs::remove("/dev/shm/umbuf." + prefix, ignored);
+    }
+} numbers;
+
 // The EAL half of a command line: the same for every program but for its file prefix and processor.
 // The first lcore takes commands and floats; the second forwards, and stays on one processor.
 std::vector<std::string> eal_args(const std::string& role, unsigned cpu) {
@@ -46,8 +55,9 @@ std::vector<std::string> eal_args(const std::string& role, unsigned cpu) {
         args.insert(args.end(), {"--in-memory", "--single-file-segments"});
     else
         args.insert(args.end(), {"--no-huge", "--no-shconf"});
-    args.insert(args.end(), {"-m", std::to_string(kMemoryMb), "--no-pci", "--no-telemetry",
-                             fmt::format("--file-prefix=umbench-{}-{}", getpid(), role)});
+    const std::string prefix = fmt::format("umbench-{}-{}", getpid(), role);
+    numbers.prefixes.push_back(prefix);
+    args.insert(args.end(), {"-m", std::to_string(kMemoryMb), "--no-pci", "--no-telemetry", "--file-prefix=" + prefix});
     return args;
 }
 
