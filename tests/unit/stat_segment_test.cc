@@ -307,7 +307,7 @@ TEST_F(StatSegment, NumbersAreNeverReadUnderAnothersName) {
     ASSERT_TRUE(opened);
     Reader reader = std::move(opened.value());
     std::atomic<bool> done{false};
-    std::thread churn([&] {
+    std::jthread churn([&] {
         for (uint64_t i = 1; i <= 20'000; ++i) {
             const Box<Two> one(kTwo, "id=" + std::to_string(i));
             one->in.set(i);
