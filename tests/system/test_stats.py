@@ -103,6 +103,19 @@ class Stats(case.SystemTest):
         mode = os.stat(self.path).st_mode & 0o777
         self.assertEqual(mode, 0o640)
 
+    def test_a_trace_outlives_its_umfwd_until_the_next_one(self):
+        path = f"/dev/shm/umbuf.umlab{os.getpid()}trace"
+        self.lab.on_close(lab.forget_prefix, path.split("umbuf.")[1])
+        for options, traced in ((["--trace-refcnt"], True), ([], False)):
+            forwarder = self.prompt(self.umfwd("umfwd", ["net_null0"], ["-i", f"--stats-file={path}", *options]))
+            self.assertEqual(os.path.exists(f"{path}.trace"), traced)
+            forwarder.process.kill()
+            forwarder.wait()
+            self.lab.programs.remove(forwarder)
+            if traced:
+                with open(f"{path}.trace", "rb") as file:
+                    self.assertEqual(file.read(8), b"UMUFTRC\n")
+
     def test_without_a_place_it_forwards_and_says_so(self):
         for option, note in (("--stats-file=/dev/shm/no/such/place", "/dev/shm/no/such/place"),
                              ("--stats-group=nosuchgroup", "nosuchgroup"), ("--stats-file=none", None)):

@@ -37,7 +37,10 @@ Status open(const Settings& settings) {
         if (!group) return group.error();
         plan.group = group.value();
     }
-    return stat::open(plan);
+    if (Status opened = stat::open(plan); !opened) return opened;
+    std::error_code ignored;
+    std::filesystem::remove(plan.path + ".trace", ignored);  // an earlier program's; ours comes when somebody traces
+    return {};
 }
 
 }  // namespace
