@@ -265,15 +265,14 @@ Status Reader::sample(Sample& to) {
         else room -= s.raw.cells;
     }
 
-    // 2. The cells; and are they still those entries' (D3)?
+    // 2. The cells; and are they still those entries' (D3)? Nothing is done between two cells: the line that
+    // they share is the writer's again a moment later, and would have to be fetched from him twice.
     std::vector<bool> steady(seen.size(), false);
     if (!guarded([&] {
-            for (size_t i = 0; i < seen.size(); ++i) {
-                if (!seen[i].good) continue;
-                copy_words(base_ + seen[i].raw.at, seen[i].number.cells.data(), seen[i].raw.cells);
-                sync::fence_acquire();
-                steady[i] = turn(i) == seen[i].raw.turn;
-            }
+            for (Seen& s : seen)
+                if (s.good) copy_words(base_ + s.raw.at, s.number.cells.data(), s.raw.cells);
+            sync::fence_acquire();
+            for (size_t i = 0; i < seen.size(); ++i) steady[i] = seen[i].good && turn(i) == seen[i].raw.turn;
         }))
         return failed("was cut off while it was read");
 
