@@ -8,6 +8,9 @@
 #ifndef UM_MBUFS
 #define UM_MBUFS 0
 #endif
+#ifndef UM_SOURCE_ROOT  // of programs whose cases read no sources
+#define UM_SOURCE_ROOT "."
+#endif
 
 namespace umbuf::test {
 
