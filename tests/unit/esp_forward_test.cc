@@ -222,8 +222,7 @@ TEST_F(EspForward, R17_TeeIntoEspOnOneBranchAndInTheClearOnTheOtherBothAreRight)
         tee.burst = 16;
         tee.settings = &settings_;
         tee.rx_port = tee.tx_port = one.port.get();
-        tee.tee = std::vector<fwd::Way>(1);
-        tee.tee[0].port = other.port.get();
+        tee.tee.emplace_back(other.port.get(), "to=1");
         std::vector<std::string> sent, right;
         for (uint32_t i = 0; i < 16; ++i) {
             const std::string packet = udp_packet({.v6 = i % 2 == 0}, 50 + 83 * i, i);
