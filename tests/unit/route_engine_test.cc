@@ -311,8 +311,7 @@ class RouteModeTest : public RouteTest {
         stream_->burst = 32;
         stream_->settings = &settings_;
         stream_->router = router_.get();
-        stream_->tee = std::vector<fwd::Way>(1);
-        stream_->tee[0].port = wire(0).port.get();
+        stream_->tee.emplace_back(wire(0).port.get(), "to=0");
         ASSERT_TRUE(engine_->begin(*stream_).ok());
     }
     void end() {
@@ -379,7 +378,7 @@ TEST_F(RouteModeTest, APacketMayLeaveWhereItCameIn) {
     run(frame_for_us(kPacket4));
     EXPECT_EQ(out(1).size(), 0u);
     EXPECT_EQ(out(0).size(), 1u);
-    EXPECT_EQ(stream_->tee[0].tx.read(), 1u);
+    EXPECT_EQ(stream_->tee[0].stats->tx.read(), 1u);
 }
 
 TEST_F(RouteModeTest, ALongPacketLeavesInPiecesThatShareItsBuffer) {
