@@ -12,7 +12,7 @@ namespace umbuf::umstat {
 namespace {
 
 constexpr const char* kHelp =
-    "usage: umstat [-misdot] [-w seconds [-q count]] [-I interface] [-f] [options]\n"
+    "usage: umstat [-misdota] [-w seconds [-q count]] [-I interface] [-f] [options]\n"
     "What a forwarder counts, from outside, and without its noticing. Without a letter: -m; with -w alone: -i.\n"
     "  -m                        memory: mbufs, clusters, pages, references, copies (netstat -m, and more)\n"
     "  -i                        interfaces (netstat -i)\n"
@@ -20,6 +20,7 @@ constexpr const char* kHelp =
     "  -d                        packets that died, by reason\n"
     "  -o                        who holds how many elements of each zone\n"
     "  -t                        where references were taken and dropped (umfwd --trace-refcnt)\n"
+    "  -a                        with -t: all that is kept, not only the last 32\n"
     "  -w seconds                repeat, with what was counted since the last time\n"
     "  -q count                  end after so many repetitions\n"
     "  -I interface              this interface only, by its name or number (-i, -w)\n"
@@ -74,6 +75,7 @@ Status take(Options& o, int c, const char* word) {
     case 'w': return take_seconds(o, optarg);
     case 'q': return take_count(o, optarg);
     case 'I': o.interface = optarg; return {};
+    case 'a': o.all = true; return {};
     case 'f': o.follow = true; return {};
     case kJson: o.json = true; return {};
     case kPrometheus: o.prometheus = optarg; return {};
@@ -92,7 +94,7 @@ Result<Parsed> parse(int argc, char** argv) {
     optind = 0;  // anew
     for (;;) {
         const char* const word = argv[optind == 0 ? 1 : optind];
-        const int c = getopt_long(argc, argv, ":misdotw:q:I:f", kLong, nullptr);
+        const int c = getopt_long(argc, argv, ":misdotaw:q:I:f", kLong, nullptr);
         if (c == -1) break;
         if (c == kHelpAsked || c == kVersionAsked) {
             std::fputs(c == kHelpAsked ? kHelp : "umstat " UMBUF_VERSION "\n", stdout);

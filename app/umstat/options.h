@@ -18,6 +18,7 @@ struct Options {
     double every_s = 0;            // -w; 0: once
     uint64_t count = 0;            // -q: end after so many; 0: never
     std::string interface;         // -I: only this one; empty: all
+    bool all = false;              // -a: every event of a trace
     bool follow = false;           // -f
     bool json = false;             // --json
     std::string prometheus;        // --prometheus; empty: no server

@@ -59,7 +59,7 @@ void traffic_rows(Rows& rows, const Picture& p) {
     for (const auto& [port, ignored] : by_label(p.since, "port_rx_packets", "port")) {
         const stat::Number* any = p.since.find("port_rx_packets", "port=" + port);
         const std::string device = any != nullptr ? any->label("device") : port;
-        if (!p.interface.empty() && p.interface != port && p.interface != device) continue;
+        if (!p.options.interface.empty() && p.options.interface != port && p.options.interface != device) continue;
         const Traffic t = traffic_of(p.since, port);
         const auto rate = [&](uint64_t n) { return short_number(per_second(n, p.seconds)); };
         rows.push_back({fmt::format("{:<20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}", device,
@@ -118,7 +118,7 @@ Rows rows_of(const Picture& p) {
     rows.push_back({"q quit  a all  m memory  i interfaces  s protocols  d drops  o owners"});
     rows.push_back({""});
     if (p.view) {
-        text_rows(rows, text_of(*p.view, p.since, p.interface, p.path));
+        text_rows(rows, text_of(*p.view, p.since, p.options, p.path));
         return rows;
     }
     traffic_rows(rows, p);

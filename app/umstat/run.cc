@@ -81,7 +81,7 @@ std::string Printer::blocks(const stat::Sample& now) {
                       : fmt::format("--- {}, in {:.3f} s\n", clock_text(now.taken_ns), seconds_between(before_, now));
     const stat::Sample& shown = first_ ? now : interval(before_, now);
     const std::vector<View> all = views();
-    for (size_t i = 0; i < all.size(); ++i) text += (i == 0 ? "" : "\n") + text_of(all[i], shown, options_.interface, source_.path());
+    for (size_t i = 0; i < all.size(); ++i) text += (i == 0 ? "" : "\n") + text_of(all[i], shown, options_, source_.path());
     return text;
 }
 

@@ -149,7 +149,7 @@ Status follow(const Options& options, Source& source) {
     const char* const no_color = std::getenv("NO_COLOR");
     Picture picture;
     picture.colours = no_color == nullptr || *no_color == '\0';
-    picture.interface = options.interface;
+    picture.options = options;
     picture.path = source.path();
     if (!options.views.empty()) picture.view = options.views[0];
     if (Status first = source.sample(picture.now); !first) return first;

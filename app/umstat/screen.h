@@ -23,7 +23,8 @@ struct Picture {
     std::optional<View> view;    // none: the overview
     unsigned rows = 24, columns = 80;
     bool colours = false;
-    std::string interface, path;
+    Options options;
+    std::string path;
 };
 // picture_text - at most so many rows and columns, each row with its end. Without colours: without any
 // escape sequence.

@@ -4,14 +4,14 @@
 
 namespace umbuf::umstat {
 
-std::string text_of(View view, const stat::Sample& sample, const std::string& only, const std::string& path) {
+std::string text_of(View view, const stat::Sample& sample, const Options& options, const std::string& path) {
     switch (view) {
     case View::memory: return memory_text(sample);
-    case View::interfaces: return interfaces_text(sample, only);
+    case View::interfaces: return interfaces_text(sample, options.interface);
     case View::protocols: return protocols_text(sample);
     case View::drops: return drops_text(sample);
     case View::owners: return owners_text(sample);
-    case View::trace: return trace_text(path);
+    case View::trace: return trace_text(path, options.all);
     }
     return {};
 }

@@ -23,11 +23,11 @@ namespace umbuf::umstat {
 // owners_text - who holds the elements of each zone.
 [[nodiscard]] std::string owners_text(const stat::Sample& sample);
 
-// trace_text - the reference trace that lies beside the statistics at `path`.
-[[nodiscard]] std::string trace_text(const std::string& path);
+// trace_text - of the reference trace that lies beside the statistics at `path`: the last events, or all.
+[[nodiscard]] std::string trace_text(const std::string& path, bool all);
 
-// text_of - the one that a letter asks for. only: an interface; path: where the sample comes from.
-[[nodiscard]] std::string text_of(View view, const stat::Sample& sample, const std::string& only, const std::string& path);
+// text_of - the one that a letter asks for. path: where the sample comes from.
+[[nodiscard]] std::string text_of(View view, const stat::Sample& sample, const Options& options, const std::string& path);
 
 // Traffic - of one interface or of all, for the lines of netstat -w.
 struct Traffic {

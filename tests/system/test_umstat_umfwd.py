@@ -4,6 +4,7 @@
 # Goal: what umstat says is what umfwd says (one source), and neither disturbs the other, whatever happens.
 import contextlib
 import json
+import re
 import signal
 import subprocess
 
@@ -22,8 +23,8 @@ class UmstatForwarder(case.SystemTest):
         if "--stats-file" not in lab.run([lab.UMFWD, "--help"], check=False) + lab.run([lab.UMFWD, "--", "--help"], check=False):
             self.skipTest("this umfwd has no --stats-file")
 
-    def forwarder(self, *options):
-        forwarder = self.umfwd("umfwd", PORTS, [*OPTIONS, *options])
+    def forwarder(self, *options, ports=PORTS):
+        forwarder = self.umfwd("umfwd", ports, [*OPTIONS, *options])
         prefix = next(word.partition("=")[2] for word in forwarder.argv if word.startswith("--file-prefix="))
         forwarder.stats = f"/dev/shm/umbuf.{prefix}"
         self.lab.on_close(stat_lab.forget, forwarder.stats)
@@ -89,6 +90,22 @@ class UmstatForwarder(case.SystemTest):
         dead = self.sample(forwarder)
         self.assertEqual(dead["numbers"], hung["numbers"], "nobody counts any more")
         self.is_sound(dead)
+
+    def test_a_trace_is_read_live_and_of_the_dead(self):
+        forwarder = self.forwarder("--trace-refcnt", "--forward-mode=tee", ports=[*PORTS, "net_null2"])
+        forwarder.type("start")
+        lab.until(lambda: "taken by mbuf 0x" in self.umstat(forwarder, "-t"), "references to be traced", watch=[forwarder])
+        lab.stop_forwarding(forwarder)
+        some, all_of_them = self.umstat(forwarder, "-t"), self.umstat(forwarder, "-ta")
+        self.assertGreater(len(all_of_them), 10 * len(some))
+        self.assertRegex(all_of_them, r"dropped at \w+")
+        forwarder.process.kill()
+        forwarder.process.wait()
+        life, _, dead = self.umstat(forwarder, "-ta").partition("\n")
+        self.assertIn("died without an end", life)
+        events = re.findall(r"^#\d+ .*", all_of_them, re.MULTILINE)
+        self.assertGreater(len(events), 100)
+        self.assertEqual(events, re.findall(r"^#\d+ .*", dead, re.MULTILINE))
 
     def watch(self, forwarder, n):
         """n readers at 1 kHz, until they are ended."""

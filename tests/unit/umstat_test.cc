@@ -462,10 +462,11 @@ Result<Parsed> parsed(std::vector<std::string> words) {
 }
 
 TEST(UmstatOptions, LettersAreNetstats) {
-    const Result<Parsed> p = parsed({"-d", "-m", "-w", "0.5", "-q", "3", "-I", "net_tap0", "--file-prefix=lab"});
+    const Result<Parsed> p = parsed({"-d", "-ma", "-w", "0.5", "-q", "3", "-I", "net_tap0", "--file-prefix=lab"});
     ASSERT_TRUE(p) << p.error().text;
     const Options& o = p.value().options;
     EXPECT_EQ(o.views, (std::vector<View>{View::memory, View::drops}));
+    EXPECT_TRUE(o.all);
     EXPECT_EQ(o.every_s, 0.5);
     EXPECT_EQ(o.count, 3U);
     EXPECT_EQ(o.interface, "net_tap0");
