@@ -115,7 +115,8 @@ Rows rows_of(const Picture& p) {
     Rows rows;
     const bool well = p.now.life == stat::Life::running;
     rows.push_back({fmt::format("{}  {}", clock_text(p.now.taken_ns), life_line(p.now)), well ? Colour::bold : Colour::red});
-    rows.push_back({"q quit  a all  m memory  i interfaces  s protocols  d drops  o owners"});
+    const std::string keys = "q quit  a all  m memory  i interfaces  s protocols  d drops  o owners";
+    rows.push_back({keys});
     rows.push_back({""});
     if (p.view) {
         text_rows(rows, text_of(*p.view, p.since, p.options, p.path));

@@ -135,7 +135,17 @@ class EspProof : public EspTest, public ::testing::WithParamInterface<const Engi
         t.esn = shape >= 2 && shape <= 4;
         t.seq_floor = t.esn ? (uint64_t{3} << 32) - 1 : 6;  // the next one's lower half is 0
         t.udp = shape == 3 || shape == 5;
+        if (t.udp) no_nat(t, udp_packet({.v6 = inner_v6(shape)}, 0));
         return t;
+    }
+    // no_nat - the packet's own addresses are the original ones: its checksum comes out as it went in (RFC 3948, 3.1.2).
+    static void no_nat(SaTerms& t, const std::string& packet) {
+        const bool v6 = (packet[0] >> 4 & 15) == 6;
+        const size_t at = v6 ? 8 : 12, size = v6 ? 16 : 4;
+        t.oa.known = true;
+        t.oa.src.v6 = t.oa.dst.v6 = v6;
+        std::memcpy(t.oa.src.bytes.data(), packet.data() + at, size);
+        std::memcpy(t.oa.dst.bytes.data(), packet.data() + at + size, size);
     }
     static bool inner_v6(uint32_t shape) { return shape == 1 || shape == 2 || shape == 5; }
     // peer - the other end of an SA of these terms, that has seen all up to the floor.
