@@ -31,8 +31,9 @@ const char* code_of(Colour colour) {
 }
 
 struct Row {
+    explicit Row(std::string line, Colour of = Colour::none) : text(std::move(line)), colour(of) {}
     std::string text;
-    Colour colour = Colour::none;
+    Colour colour;
 };
 using Rows = std::vector<Row>;
 
@@ -54,18 +55,18 @@ std::string short_number(uint64_t n) {
 }
 
 void traffic_rows(Rows& rows, const Picture& p) {
-    rows.push_back({fmt::format("{:<20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}", "per second", "Ipkts", "Ibytes", "Idrop", "Opkts",
-                                "Obytes", "Drop"), Colour::bold});
+    rows.emplace_back(fmt::format("{:<20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}", "per second", "Ipkts", "Ibytes", "Idrop", "Opkts",
+                                "Obytes", "Drop"), Colour::bold);
     for (const auto& [port, ignored] : by_label(p.since, "port_rx_packets", "port")) {
         const stat::Number* any = p.since.find("port_rx_packets", "port=" + port);
         const std::string device = any != nullptr ? any->label("device") : port;
         if (!p.options.interface.empty() && p.options.interface != port && p.options.interface != device) continue;
         const Traffic t = traffic_of(p.since, port);
         const auto rate = [&](uint64_t n) { return short_number(per_second(n, p.seconds)); };
-        rows.push_back({fmt::format("{:<20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}", device,
+        rows.emplace_back(fmt::format("{:<20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}", device,
                                     rate(t.in_packets), rate(t.in_bytes), rate(t.in_drops), rate(t.out_packets),
                                     rate(t.out_bytes), rate(t.out_drops)),
-                        t.in_drops + t.out_drops > 0 ? Colour::yellow : Colour::none});
+                        t.in_drops + t.out_drops > 0 ? Colour::yellow : Colour::none);
     }
 }
 
@@ -75,12 +76,12 @@ std::string bar(unsigned percent_full, unsigned width) {
 }
 
 void zone_rows(Rows& rows, const Picture& p) {
-    rows.push_back({fmt::format("{:<20} {:>9} {:>9} {:>9} {:>5}", "zone", "current", "peak", "max", "used"), Colour::bold});
+    rows.emplace_back(fmt::format("{:<20} {:>9} {:>9} {:>9} {:>5}", "zone", "current", "peak", "max", "used"), Colour::bold);
     for (const ZoneNow& zone : zones_of(p.now)) {
         const unsigned used = percent(zone.use.current, zone.limit);
-        rows.push_back({fmt::format("{:<20} {:>9} {:>9} {:>9} {:>4}% {}{}", zone.name, zone.use.current, zone.use.peak, zone.limit,
+        rows.emplace_back(fmt::format("{:<20} {:>9} {:>9} {:>9} {:>4}% {}{}", zone.name, zone.use.current, zone.use.peak, zone.limit,
                                     used, bar(used, 20), zone.denied > 0 ? fmt::format(" {} denied", zone.denied) : ""),
-                        colour_of(used)});
+                        colour_of(used));
     }
 }
 
@@ -90,7 +91,7 @@ void lcore_rows(Rows& rows, const Picture& p) {
         const uint64_t idle = sum(p.since, "lcore_idle", "lcore=" + lcore);
         text += fmt::format("  {} {}%", lcore, percent(busy, plus(busy, idle)));
     }
-    if (text.back() != ':') rows.push_back({text});
+    if (text.back() != ':') rows.emplace_back(text);
 }
 
 void drop_rows(Rows& rows, const Picture& p) {
@@ -99,7 +100,7 @@ void drop_rows(Rows& rows, const Picture& p) {
     std::string text;
     for (const auto& [reason, n] : drops)
         if (n > 0 && p.seconds > 0) text += fmt::format("  {} {}", reason, short_number(per_second(n, p.seconds)));
-    if (!text.empty()) rows.push_back({"died per second:" + text, Colour::yellow});
+    if (!text.empty()) rows.emplace_back("died per second:" + text, Colour::yellow);
 }
 
 void text_rows(Rows& rows, const std::string& text) {
@@ -107,23 +108,22 @@ void text_rows(Rows& rows, const std::string& text) {
     for (std::string one; std::getline(lines, one);) {
         std::string spaced;
         for (const char c : one) spaced += c == '\t' ? std::string(8 - spaced.size() % 8, ' ') : std::string(1, c);
-        rows.push_back({spaced});
+        rows.emplace_back(spaced);
     }
 }
 
 Rows rows_of(const Picture& p) {
     Rows rows;
     const bool well = p.now.life == stat::Life::running;
-    rows.push_back({fmt::format("{}  {}", clock_text(p.now.taken_ns), life_line(p.now)), well ? Colour::bold : Colour::red});
-    const std::string keys = "q quit  a all  m memory  i interfaces  s protocols  d drops  o owners";
-    rows.push_back({keys});
-    rows.push_back({""});
+    rows.emplace_back(fmt::format("{}  {}", clock_text(p.now.taken_ns), life_line(p.now)), well ? Colour::bold : Colour::red);
+    rows.emplace_back("q quit  a all  m memory  i interfaces  s protocols  d drops  o owners");
+    rows.emplace_back("");
     if (p.view) {
         text_rows(rows, text_of(*p.view, p.since, p.options, p.path));
         return rows;
     }
     traffic_rows(rows, p);
-    rows.push_back({""});
+    rows.emplace_back("");
     lcore_rows(rows, p);
     drop_rows(rows, p);
     zone_rows(rows, p);
