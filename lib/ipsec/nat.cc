@@ -56,9 +56,11 @@ void mend_checksum(Mbuf* m, const IpView& ip, uint8_t proto, const NatOa& oa) no
     std::memcpy(&field, to, sizeof(field));
     if (proto == kProtoUdp && field == 0) return;  // the sender made none
     const bool known = oa.known && oa.src.v6 == ip.v6 && oa.dst.v6 == ip.v6;
+    const uint16_t was = known ? sum_of(oa.src, oa.dst) : uint16_t{0}, is = sum_of(m->data(), ip.v6);
+    if (known && was == is) return;  // no NAT: not even 0xffff becomes 0
     uint16_t mended = 0;
     if (known)
-        mended = corrected(field, sum_of(oa.src, oa.dst), sum_of(m->data(), ip.v6));
+        mended = corrected(field, was, is);
     else if (proto != kProtoUdp || ip.v6)
         mended = made_anew(m, ip, proto, field);
     const bool none = proto == kProtoUdp && !known && !ip.v6;

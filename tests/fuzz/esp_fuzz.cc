@@ -193,10 +193,23 @@ bool output(Sa& sa, const Bytes& packet, std::span<const uint8_t> cuts, Bytes* o
     return ok;
 }
 
+// no_nat - the packet's addresses are the original ones: its checksum comes out as it went in (RFC 3948, 3.1.2).
+SaTerms no_nat(SaTerms terms, const Bytes& packet) {
+    IpView ip{};
+    if (!terms.udp || terms.mode != SaMode::transport || packet.empty()) return terms;
+    if (!parse_ip(packet.data(), static_cast<uint32_t>(std::min<size_t>(packet.size(), kPeek)), static_cast<uint32_t>(packet.size()), &ip)) return terms;
+    const size_t at = ip.v6 ? 8 : 12, size = ip.v6 ? 16 : 4;
+    terms.oa.known = true;
+    terms.oa.src.v6 = terms.oa.dst.v6 = ip.v6;
+    std::memcpy(terms.oa.src.bytes.data(), packet.data() + at, size);
+    std::memcpy(terms.oa.dst.bytes.data(), packet.data() + at + size, size);
+    return terms;
+}
+
 // back - a packet through a tunnel, or transport: as it was, but for padding of the link behind it, and what
 // RFC 6040 does to it, which is nothing here.
 void there_and_back(const SaTerms& terms, const Bytes& packet, std::span<const uint8_t> cuts) {
-    const auto sa = sa_of(terms), peer = sa_of(terms);
+    const auto sa = sa_of(terms), peer = sa_of(no_nat(terms, packet));
     Bytes esp, again;
     const uint32_t fails = failing;
     // What failed for want of memory has used no number, and its number is not taken for a replay.
