@@ -91,6 +91,23 @@ TEST_F(RouteTableTest, TheLongestPrefixWins) {
     EXPECT_EQ(hop(v4(0x0a010280)).mtu, 1500);
 }
 
+// Prefixes that end where the addresses end, in an order that rte_fib is not given (docs/decisions/0040). In
+// which tables it then writes too much depends on what else is there: the random test below looks for that.
+TEST_F(RouteTableTest, AShorterPrefixToTheEndOfTheAddressesTouchesNoLongerOne) {
+    set(v4(0x0a000000), 8, to_port(3));
+    set(v4(0x80000000), 1, to_port(2));
+    table_->commit();
+    set(v4(0), 0, to_port(1));
+    table_->commit();
+    set(v4(0xc0000000), 2, to_port(4));
+    table_->commit();
+    EXPECT_EQ(hop(v4(0x01000000)).port, 1);
+    EXPECT_EQ(hop(v4(0x0a000001)).port, 3);
+    EXPECT_EQ(hop(v4(0x80000001)).port, 2);
+    EXPECT_EQ(hop(v4(0xbfffffff)).port, 2);
+    EXPECT_EQ(hop(v4(0xffffffff)).port, 4);
+}
+
 TEST_F(RouteTableTest, TheLongestPrefixWinsInIpv6) {
     const IpAddress net = v6({0x20, 1, 0xd, 0xb8});
     set(v6({}), 0, to_port(1));
