@@ -92,11 +92,26 @@ def checks(names):
     return total
 
 
+def part():
+    """UM_PART=I/3: a third of what takes compilers long. (I, "I/3"), or (None, None): all of it."""
+    said = os.environ.get("UM_PART")
+    return (int(said.split("/")[0]), said) if said else (None, None)
+
+
+def another_part(name, mine):
+    """What a part leaves to another one: a skip that says so."""
+    if part()[0] in (None, mine):
+        return None
+    return show("skip", 0, name, f"part {part()[1]}: it belongs to part {mine}/3")
+
+
 def clang(names):
     """The programs, built by the other compiler: a warning is an error there, too."""
     name = "clang without warnings"
     if not wanted(name, names):
         return Tally()
+    if skipped := another_part(name, 0):
+        return skipped
     if not shutil.which("clang++"):
         return show("skip", 0, name, "there is no clang++; scripts/deps test brings it")
     # The objects are never run: no optimisation and no debug information, to have them soon. And no
@@ -237,6 +252,8 @@ def fuzz_builds(names):
     programs = ["verbs_fuzz"] * bool(schemes_to_fuzz(names)) + [f[1] for f in others_to_fuzz(names)]
     if not programs:
         return Tally()
+    if skipped := another_part("fuzz", 1):
+        return skipped
     if not shutil.which("clang++"):
         return show("skip", 0, "fuzz", "there is no clang++; scripts/deps test brings it")
     if not has_libfuzzer():
@@ -251,6 +268,8 @@ def fuzz_builds(names):
 def fuzz(names):
     """libFuzzer, some thousand inputs for each, from the corpus."""
     total, folder = Tally(), BUILD / "fuzz/tests/fuzz"
+    if part()[0] not in (None, 1):
+        return total
     runs = [(f"{FUZZ} {scheme}", "verbs_fuzz", "corpus", 1500, 400, scheme) for scheme in schemes_to_fuzz(names)]
     runs += [(*fuzzer, None) for fuzzer in others_to_fuzz(names)]
     for name, program, corpus, n, longest, scheme in runs:
@@ -277,8 +296,7 @@ def models(names):
 
 
 def mutants(names):
-    """UM_MUTANTS=I/N: a part of them."""
-    share = os.environ.get("UM_MUTANTS")
+    share = part()[1]
     return counted_script("mutants", *(["--share", share] if share else [])) if wanted("mutants", names) else Tally()
 
 
