@@ -125,23 +125,31 @@ struct Chained {
     [[nodiscard]] bool same_as(const Chained& other) const { return !failed && to == other.to && icv == other.icv; }
 };
 
-void try_chains(Device& device) {
-    const Algorithm algorithm = find_algorithm("aes-cbc-128+hmac-sha1").value();
+// on_trial - `what(lane, key)` with a lane of the device and a key of zeros, if it has the algorithm.
+template <class What>
+static void on_trial(Device& device, const char* name, What what) {
+    const Algorithm algorithm = find_algorithm(name).value();
     if (device.hardware || !supports(device, algorithm)) return;
     EngineLane* lane = open_lane(device, -1);
     if (lane == nullptr) return;
     alignas(Key) std::byte key[sizeof(Key)];
     const std::array<std::byte, kMaxKey> raw{};
     if (make_key(device, algorithm, {raw.data(), algorithm.key_bytes()}, key).ok()) {
-        const Chained sealed(*lane, key, true, nullptr), opened(*lane, key, false, &sealed);
-        device.chains[true] = true;
-        device.chains[true] = Chained(*lane, key, true, nullptr).same_as(sealed);
-        device.chains[false] = true;
-        const Chained again(*lane, key, false, &sealed);
-        device.chains[false] = again.authentic && again.same_as(opened);
+        what(*lane, key);
         drop_key(device, key);
     }
     close_lane(lane);
+}
+
+void try_chains(Device& device) {
+    on_trial(device, "aes-cbc-128+hmac-sha1", [&](EngineLane& lane, const std::byte* key) {
+        const Chained sealed(lane, key, true, nullptr), opened(lane, key, false, &sealed);
+        device.chains[true] = true;
+        device.chains[true] = Chained(lane, key, true, nullptr).same_as(sealed);
+        device.chains[false] = true;
+        const Chained again(lane, key, false, &sealed);
+        device.chains[false] = again.authentic && again.same_as(opened);
+    });
 }
 
 // Burst - some AEAD jobs at once, each from three pieces that are not side by side.
@@ -175,20 +183,12 @@ struct Burst {
 
 void try_pieces(Device& device) {
     device.pieces = device.hardware;  // what it says is believed; the self-test comes after
-    const Algorithm algorithm = find_algorithm("aes-gcm-128").value();
-    if (device.hardware || !supports(device, algorithm)) return;
-    EngineLane* lane = open_lane(device, -1);
-    if (lane == nullptr) return;
-    alignas(Key) std::byte key[sizeof(Key)];
-    const std::array<std::byte, kMaxKey> raw{};
-    if (make_key(device, algorithm, {raw.data(), algorithm.key_bytes()}, key).ok()) {
-        const Burst copied(*lane, key);
+    on_trial(device, "aes-gcm-128", [&](EngineLane& lane, const std::byte* key) {
+        const Burst copied(lane, key);
         device.pieces = true;
-        const Burst shown(*lane, key);
+        const Burst shown(lane, key);
         device.pieces = !shown.failed && shown.to == copied.to && shown.icv == copied.icv;
-        drop_key(device, key);
-    }
-    close_lane(lane);
+    });
 }
 
 namespace {
