@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// esp.h - ESP over chains (RFC 4303): IP packets in, IP packets out, and nothing written that was there.
+// esp.h - ESP over chains (RFC 4303): IP packets in, IP packets out, and nothing written that others can see.
 //
 //      output   the packet, read where it lies     ->  fresh clusters:  [headroom] outer | ESP | IV | ciphertext | ICV
 //      input    the ESP packet, read where it lies ->  fresh clusters:  [headroom] plaintext

@@ -397,7 +397,7 @@ TEST_P(EspHoles, R09_CVE_2022_27666_EveryAlgorithmHasRoomForTheWholePacket) {
     }
 }
 
-UM_FOR_EACH_ENGINE(EspHoles);
+UM_FOR_IPSEC_MB(EspHoles);
 
 }  // namespace
 }  // namespace umbuf::test

@@ -12,17 +12,10 @@
 
 namespace umbuf::test {
 
-// An engine joins the proofs by its line here.
-inline const Engine* const kProvenEngines[] = {&ipsec_mb_engine};
-
-inline std::string engine_word(const ::testing::TestParamInfo<const Engine*>& engine) {
-    std::string word = engine.param->name;
-    for (char& c : word)
-        if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
-    return word;
-}
-#define UM_FOR_EACH_ENGINE(suite) \
-    INSTANTIATE_TEST_SUITE_P(Engine, suite, ::testing::ValuesIn(kProvenEngines), engine_word)
+// Every engine that runs on any machine (esp_fixture.h).
+#define UM_FOR_EACH_ENGINE(suite) INSTANTIATE_TEST_SUITE_P(Engine, suite, ::testing::ValuesIn(kEngines), test_name)
+// What looks into a synchronous engine's batch, or has no text at all, as no ESP packet is.
+#define UM_FOR_IPSEC_MB(suite) INSTANTIATE_TEST_SUITE_P(Engine, suite, ::testing::Values("ipsec-mb"), test_name)
 
 // Whose the bytes of an mbuf are, and where they lie.
 enum class Storage : uint8_t { own, shared, received, cache, anonymous, shared_cache, shared_anonymous, count };
@@ -105,7 +98,7 @@ class Source {
 };
 
 // Each test of it runs with each engine. What it is compared with is made in one piece, by strings.
-class EspProof : public EspTest, public ::testing::WithParamInterface<const Engine*> {
+class EspProof : public EspTest, public ::testing::WithParamInterface<const char*> {
   protected:
     void SetUp() override {
         ArenaConfig c = config();
@@ -121,7 +114,7 @@ class EspProof : public EspTest, public ::testing::WithParamInterface<const Engi
         proven_.reset();
         EspTest::TearDown();
     }
-    [[nodiscard]] static const Engine& engine() { return *GetParam(); }
+    [[nodiscard]] static const Engine& engine() { return *engine_named(GetParam()); }
     EspLane& proven() { return *proven_; }
     std::unique_ptr<Sa> of_engine(const SaTerms& terms) { return sa_of(terms, engine()); }
 

@@ -474,7 +474,7 @@ TEST_P(EspVectors, TheRfcsExamplesOfHmacAreRight) {
     }
 }
 
-UM_FOR_EACH_ENGINE(EspVectors);
+UM_FOR_IPSEC_MB(EspVectors);
 
 }  // namespace
 }  // namespace umbuf::test

@@ -68,7 +68,6 @@ Status start(Device& device) {
     rte_cryptodev_info_get(device.id, &info);
     device.features = info.feature_flags;
     device.hardware = device.has(RTE_CRYPTODEV_FF_HW_ACCELERATED);
-    device.erratic_chains = std::strcmp(info.driver_name, "crypto_aesni_mb") == 0;
     device.socket = std::max(0, static_cast<int>(rte_cryptodev_socket_id(device.id)));
     const auto failed = [&device](const char* what, int error) {
         return Error{error < 0 ? -error : error, device.engine_name + ": " + what + ": " + rte_strerror(error < 0 ? -error : error)};
@@ -88,110 +87,6 @@ Status start(Device& device) {
     device.queues.assign(config.nb_queue_pairs, nullptr);
     return {};
 }
-
-}  // namespace
-
-// Chained - one job out of two pieces into the middle of a place; and what the place then looks like.
-struct Chained {
-    static constexpr size_t kHead = 24, kText = 480, kAt = 64;
-    std::array<std::byte, kHead + kText> from{};
-    std::array<std::byte, kAt + kText + 64> to;
-    std::array<std::byte, kMaxIcv> icv{};
-    bool failed = false, authentic = false;
-
-    Chained(EngineLane& lane, const std::byte* key, bool encrypt, const Chained* sealed) {
-        to.fill(std::byte{0x5a});
-        for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<std::byte>(7 * i + 1);
-        if (encrypt) std::copy_n(from.begin(), kHead, to.begin() + kAt - kHead);  // it lies before the room
-        if (sealed != nullptr) {
-            std::copy_n(sealed->to.begin() + kAt, kText, from.begin() + kHead);
-            icv = sealed->icv;
-        }
-        // Not side by side: a driver that takes a chain for one piece is found out.
-        std::array<std::byte, kText> second, first;
-        std::copy_n(from.begin() + kHead + 20, kText - 20, second.begin());
-        std::copy_n(from.begin() + kHead, 20, first.begin());
-        const Piece pieces[] = {{first.data(), 20}, {second.data(), kText - 20}};
-        const Room room{to.data() + kAt, kText};
-        Job job{.key = key, .source = pieces, .to = {&room, 1}, .whole = encrypt ? to.data() + kAt - kHead : nullptr,
-                .len = kText, .encrypt = encrypt, .extended = false};
-        std::copy(icv.begin(), icv.end(), job.icv);
-        std::memcpy(&job.head, from.data(), kHead);
-        run(lane, &job, 1);
-        std::copy_n(job.icv, icv.size(), icv.begin());
-        failed = job.failed;
-        authentic = job.authentic;
-    }
-    [[nodiscard]] bool same_as(const Chained& other) const { return !failed && to == other.to && icv == other.icv; }
-};
-
-// on_trial - `what(lane, key)` with a lane of the device and a key of zeros, if it has the algorithm.
-template <class What>
-static void on_trial(Device& device, const char* name, What what) {
-    const Algorithm algorithm = find_algorithm(name).value();
-    if (device.hardware || !supports(device, algorithm)) return;
-    EngineLane* lane = open_lane(device, -1);
-    if (lane == nullptr) return;
-    alignas(Key) std::byte key[sizeof(Key)];
-    const std::array<std::byte, kMaxKey> raw{};
-    if (make_key(device, algorithm, {raw.data(), algorithm.key_bytes()}, key).ok()) {
-        what(*lane, key);
-        drop_key(device, key);
-    }
-    close_lane(lane);
-}
-
-void try_chains(Device& device) {
-    on_trial(device, "aes-cbc-128+hmac-sha1", [&](EngineLane& lane, const std::byte* key) {
-        const Chained sealed(lane, key, true, nullptr), opened(lane, key, false, &sealed);
-        device.chains[true] = true;
-        device.chains[true] = Chained(lane, key, true, nullptr).same_as(sealed);
-        device.chains[false] = true;
-        const Chained again(lane, key, false, &sealed);
-        device.chains[false] = again.authentic && again.same_as(opened);
-    });
-}
-
-// Burst - some AEAD jobs at once, each from three pieces that are not side by side.
-struct Burst {
-    static constexpr uint16_t kJobs = 12;
-    static constexpr uint32_t kText = 96;
-    std::array<std::array<std::byte, kText>, kJobs> to{};
-    std::array<std::array<std::byte, 16>, kJobs> icv{};
-    bool failed = false;
-
-    Burst(EngineLane& lane, const std::byte* key) {
-        std::array<std::array<std::byte, 3 * kText>, kJobs> from{};
-        std::array<std::array<Piece, 3>, kJobs> pieces;
-        std::array<Room, kJobs> rooms;
-        std::array<Job, kJobs> jobs;
-        for (uint16_t i = 0; i < kJobs; ++i) {
-            for (size_t b = 0; b < from[i].size(); ++b) from[i][b] = static_cast<std::byte>(13 * b + 29u * i + 5);
-            const uint32_t cut = 5u + i;
-            pieces[i] = {{{from[i].data() + 2 * kText, cut}, {from[i].data(), 40}, {from[i].data() + kText, kText - 40 - cut}}};
-            rooms[i] = {to[i].data(), kText};
-            jobs[i] = Job{.key = key, .source = pieces[i], .to = {&rooms[i], 1}, .whole = nullptr, .len = kText, .encrypt = true, .extended = false};
-            jobs[i].head.iv[0] = static_cast<std::byte>(i);
-        }
-        run(lane, jobs.data(), kJobs);
-        for (uint16_t i = 0; i < kJobs; ++i) {
-            failed = failed || jobs[i].failed;
-            std::copy_n(jobs[i].icv, 16, icv[i].begin());
-        }
-    }
-};
-
-void try_pieces(Device& device) {
-    device.pieces = device.hardware;  // what it says is believed; the self-test comes after
-    on_trial(device, "aes-gcm-128", [&](EngineLane& lane, const std::byte* key) {
-        const Burst copied(lane, key);
-        device.pieces = true;
-        const Burst shown(lane, key);
-        device.pieces = !shown.failed && shown.to == copied.to && shown.icv == copied.icv;
-    });
-}
-
-namespace {
 
 bool has_any(const Device& device) {
     for (const CipherKind& c : cipher_kinds()) {
@@ -237,8 +132,6 @@ Result<const Engine*> cryptodev_engine(const std::string& name) {
     device->id = id.value();
     Status status = start(*device);
     if (status.ok() && !has_any(*device)) status = Error{EOPNOTSUPP, device->engine_name + " has none of ESP's algorithms"};
-    if (status.ok()) try_pieces(*device);
-    if (status.ok() && !device->erratic_chains) try_chains(*device);
     if (!status) {
         stop(*device);
         return status.error();

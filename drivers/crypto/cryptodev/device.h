@@ -55,17 +55,11 @@ struct Device {
     uint8_t id = 0;
     int socket = 0;
     uint64_t features = 0;
-    bool hardware = false;  // it reads and writes by IOVA
+    // hardware - it reads and writes by IOVA; and what its flags say of several mbufs is believed. DPDK's software
+    // devices are given one mbuf: crypto_openssl and crypto_aesni_mb get some packets in several wrong, and
+    // crypto_aesni_mb writes before what it decrypts out of place (decision 0023).
+    bool hardware = false;
     bool made = false;      // by us
-    // pieces - are AEADs right when a burst of them is read from several mbufs each? Tried at start: DPDK
-    // 24.11's crypto_aesni_mb has one list of pieces for all operations of a burst.
-    bool pieces = false;
-    // chains - can it do a cipher and an HMAC out of place, [encrypt]: right, and nothing written but the
-    // text? No flag says so: it is tried at start (try_chains).
-    bool chains[2] = {};
-    // crypto_aesni_mb of DPDK 22.11: whether a chain out of place is encrypted rightly depends on where source
-    // and destination lie, so that trying proves nothing; and before what it decrypts it writes the head.
-    bool erratic_chains = false;
     std::vector<Lane*> queues;  // by number; null: free
     std::vector<rte_mempool*> pools;  // of sessions
     std::vector<Keyed*> graves;       // SA gone, jobs in flight, perhaps
@@ -80,10 +74,6 @@ struct Device {
 void drop_key(Device& device, std::byte* key) noexcept;
 // bury - free the sessions that no job needs any more.
 void bury(Device& device) noexcept;
-
-// ---- cryptodev.cc
-void try_chains(Device& device);
-void try_pieces(Device& device);
 
 // ---- lane.cc
 [[nodiscard]] EngineLane* open_lane(Device& device, int socket);

@@ -240,7 +240,7 @@ bool build_aead(Lane& lane, Slot& slot, const Job& job) noexcept {
     sym.aead.digest.phys_addr = extra_iova(slot, slot.extra->digest);
     const Room* room = only_room(job);
     Chain chain(device, slot, 0);
-    if (room != nullptr && chain.add_source(job) && (device.pieces || chain.one()) && oop(device, chain) &&
+    if (room != nullptr && chain.add_source(job) && (device.hardware || chain.one()) && oop(device, chain) &&
         lead_out(device, slot, *room, 0)) {
         slot.way = Way::direct;
         sym.m_src = chain.first();
@@ -308,7 +308,7 @@ bool build_hash(Lane& lane, Slot& slot, const Key& key, const Job& job) noexcept
 // chain_directly - false: it has to be bounced.
 bool chain_directly(const Device& device, Slot& slot, const Job& job, uint32_t head) noexcept {
     const Room* room = only_room(job);
-    if (room == nullptr || !device.chains[job.encrypt]) return false;
+    if (room == nullptr || !device.hardware) return false;
     if (job.encrypt && (job.extended || job.whole == nullptr)) return false;
     Chain chain(device, slot, 0);
     if (!job.encrypt && !job.extended && job.whole != nullptr) {
