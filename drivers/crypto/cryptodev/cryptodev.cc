@@ -3,7 +3,6 @@
 #include "drivers/crypto/cryptodev/cryptodev.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include <rte_cryptodev.h>
