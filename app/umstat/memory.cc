@@ -145,6 +145,9 @@ void copy_lines(Out& out, const stat::Sample& sample) {
     reasons(out, sample, "copied_bytes", "bytes copied");
     reasons(out, sample, "copied_times", "copies");
     reasons(out, sample, "copied_packets", "packets copied whole");
+    out += "mbufs of any kind:\n";
+    reasons(out, sample, "moved_bytes", "bytes moved into other storage");
+    reasons(out, sample, "moved_times", "times");
 }
 
 void reference_lines(Out& out, const stat::Sample& sample) {

@@ -12,8 +12,9 @@
 
 #include "drivers/net/external_memory.h"
 #include "drivers/net/interrupt_thread.h"
-#include "lib/page/extpg.h"
+#include "lib/mbuf/copies.h"
 #include "lib/mbuf/verbs.h"
+#include "lib/page/extpg.h"
 
 namespace umbuf {
 
@@ -77,6 +78,7 @@ rte_mbuf* Port::flatten(rte_mbuf* chain) noexcept {
         const ReadWindow in(m, 0, m->len(), CopiedFor::nic);
         std::memcpy(rte_pktmbuf_append(flat, m->rte.data_len), in.bytes(), m->len());
     }
+    note_moved(MovedFor::flat, flat->pkt_len);
     rte_pktmbuf_free(chain);
     flattened_.add_shared(1);
     return flat;

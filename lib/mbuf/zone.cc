@@ -16,6 +16,7 @@
 #include <rte_mbuf_dyn.h>
 #include <rte_mbuf_pool_ops.h>
 
+#include "lib/mbuf/copies.h"
 #include "lib/mbuf/ext_ops.h"
 #include "lib/mbuf/tag.h"
 #include "lib/mbuf/trace.h"
@@ -403,6 +404,7 @@ void zones_sample() noexcept {
     }
     traps->stuck.set(refs_counters().stuck);
     windows_sample();
+    moved_sample();
 }
 
 bool alloc_bulk(Zone& zone, rte_mbuf** packets, unsigned n) noexcept {

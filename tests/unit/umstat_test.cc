@@ -114,6 +114,7 @@ TEST(UmstatMemory, OursSayPagesCopiesAndReferences) {
     s.put("page_denied", "class=cache", 3).put("page_references", "class=cache", 40).put("page_references_largest", "class=cache", 12);
     s.put("conversion_mapped", "reason=nic", 1).put("conversion_mapped", "reason=crypto", 2).put("conversion_copied", "", 3);
     s.put("copied_bytes", "reason=verb", 1000).put("copied_bytes", "reason=read", 2000).put("copied_times", "reason=verb", 4);
+    s.put("moved_bytes", "reason=unshare", 300).put("moved_bytes", "reason=flat", 70);
     s.put("refused", "reason=read-only", 6).put("refused", "reason=not-ready", 7).put("ref_stuck", "", 1);
     s.put("ref_held_back", "", 100).put("ref_held_back_peak", "", 31).put("foreign_clones", "", 9).put("foreign_set_aside", "", 2);
     const std::string text = memory_text(s);
@@ -123,6 +124,7 @@ TEST(UmstatMemory, OursSayPagesCopiesAndReferences) {
     EXPECT_LINE(text, "\t1/2 conversions to mapped (nic/crypto)");
     EXPECT_LINE(text, "\t3 copied into clusters");
     EXPECT_LINE(text, "\t1000/2000 bytes copied (verb/read)");
+    EXPECT_LINE(text, "\t300/70 bytes moved into other storage (unshare/flat)");
     EXPECT_LINE(text, "\t4 copies (verb)");
     EXPECT_LINE(text, "\t6 writes refused");
     EXPECT_LINE(text, "\t6/7 requests refused (read-only/not-ready)");

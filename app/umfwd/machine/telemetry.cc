@@ -30,7 +30,7 @@ const std::vector<Family>& families() {
         {"/umbuf/zones", "Levels of zones, denied, delayed. Parameter: a zone", {"zone_"}},
         {"/umbuf/pages", "Unmapped pages and windows", {"page_", "window_"}},
         {"/umbuf/refs", "References: stuck, refused, held back, clones set aside", {"ref_", "refused", "foreign_", "lost_"}},
-        {"/umbuf/copies", "The copy budget, and conversions to mapped", {"copied_", "conversion_"}},
+        {"/umbuf/copies", "The copy budget, and conversions to mapped", {"copied_", "moved_", "conversion_"}},
         {"/umbuf/ports", "Ports. Parameter: a port's number", {"port_"}},
         {"/umbuf/streams", "Streams, but for drops. Parameter: a stream, such as P0Q0", {"stream_"}},
         {"/umbuf/drops", "Packets that died, by reason, of all streams", {"stream_drops"}},

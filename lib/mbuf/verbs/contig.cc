@@ -2,6 +2,7 @@
 // contig.cc - the verbs that make bytes contiguous.
 #include "lib/mbuf/verbs/contig.h"
 
+#include "lib/mbuf/copies.h"
 #include "lib/mbuf/header.h"
 #include "lib/mbuf/verbs/chain.h"
 
@@ -17,6 +18,7 @@ Mbuf* move_front(Mbuf* m, uint32_t len, uint32_t dstoff, int how) noexcept {
     const bool packet = m->has_pkthdr();
     if (packet) header::move(first, m);
     first->set_next(chain::gather(first, m, len));
+    note_moved(MovedFor::contiguous, len);
     if (packet) header::recount(first);
     return first;
 }
@@ -51,6 +53,7 @@ bool m_ensure_contig(Mbuf** mp, uint32_t len, int how) noexcept {
     if (m->len() >= len) return chain::mapped(m, 0, len) == 0;
     if (m_length(m) < len || len > chain::kBiggest || chain::mapped(m, 0, len) != 0) return false;
     if (m_trailingspace(m) >= len - m->len()) {
+        note_moved(MovedFor::contiguous, len - m->len());
         m->set_next(chain::gather(m, m->next(), len - m->len()));
         if (m->has_pkthdr()) header::recount(m);
         return true;
@@ -86,6 +89,7 @@ Mbuf* m_pulldown(Mbuf* m, uint32_t off, uint32_t len, uint32_t* offp, int how) n
     if ((at == 0 || offp != nullptr) && m_writable(n)) {
         if (here < len && m_trailingspace(n) >= len - here) {
             n->set_next(chain::gather(n, n->next(), len - here));
+            note_moved(MovedFor::contiguous, len - here);
             if (packet) header::recount(m);
         }
         if (n->len() - at >= len) {
@@ -101,6 +105,7 @@ Mbuf* m_pulldown(Mbuf* m, uint32_t off, uint32_t len, uint32_t* offp, int how) n
         return chain::free_and_fail(m);
     }
     chain::put(o, n, at, std::min(len, here));
+    note_moved(MovedFor::contiguous, len);
     if (inside) {
         rest->set_next(n->next());
         chain::cut(n, at);

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "lib/mbuf/copies.h"
 #include "lib/mbuf/header.h"
 #include "lib/mbuf/quick.h"
 #include "lib/mbuf/refs.h"
@@ -26,6 +27,7 @@ Mbuf* copy_segment(Mbuf* m, uint32_t off, uint32_t n, int how) noexcept {
         error = chain::reachable(m, off, n);
         if (error == 0 && n > kMLen) error = m_clget(copy, how, n);
         if (error == 0) chain::put(copy, m, off, n);
+        if (error == 0 && m->foreign()) note_moved(MovedFor::foreign, n);
     }
     if (error != 0) {
         m_free(copy);

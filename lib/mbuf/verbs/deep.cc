@@ -6,6 +6,7 @@
 
 #include <rte_errno.h>
 
+#include "lib/mbuf/copies.h"
 #include "lib/mbuf/header.h"
 #include "lib/mbuf/verbs/chain.h"
 
@@ -41,6 +42,7 @@ struct Plan {
     Mbuf* copies = nullptr;
     // A view of the last source behind the range, or null: the range ends with it.
     Mbuf* rest = nullptr;
+    uint32_t bytes = 0;  // in the copies
 
     void drop() noexcept {
         m_freem(copies);
@@ -77,6 +79,7 @@ int plan(Plan& p, Mbuf* m, uint32_t off, uint32_t len, int how) noexcept {
             return rte_errno;
         }
         copy->nextpkt = s;
+        p.bytes += n;
         (last == nullptr ? p.copies = copy : (last->set_next(copy), copy));
         last = chain::last(copy);
     }
@@ -114,6 +117,7 @@ int make_private(Mbuf** mp, uint32_t off, uint32_t len, int how) noexcept {
     Plan p;
     if (const int error = plan(p, *mp, off, len, how); error != 0) return error;
     const bool packet = (*mp)->has_pkthdr();
+    note_moved(MovedFor::unshare, p.bytes);
     carry_out(p, mp, off);
     if (packet) header::recount(*mp);
     return 0;
@@ -128,14 +132,21 @@ void fold(Mbuf* m) noexcept {
             continue;
         }
         chain::put(m, next, 0, next->len());
+        note_moved(MovedFor::unshare, next->len());
         m->set_next(m_free(next));
     }
+}
+
+Mbuf* dup(const Mbuf* m, uint32_t off, uint32_t len, int how) noexcept {
+    Mbuf* copy = chain::deep(m, off, len, chain::kPage, how);
+    if (copy != nullptr) note_moved(MovedFor::dup, len);
+    return copy;
 }
 
 }  // namespace
 
 Mbuf* m_dup_data(const Mbuf* m, int how) noexcept {
-    return chain::deep(m, 0, m_length(m), chain::kPage, how);
+    return dup(m, 0, m_length(m), how);
 }
 
 Mbuf* m_dup(const Mbuf* m, int how) noexcept {
@@ -145,7 +156,7 @@ Mbuf* m_dup(const Mbuf* m, int how) noexcept {
 
 Mbuf* m_dup(const Mbuf* m, uint32_t off, uint32_t len, int how) noexcept {
     if (len == M_COPYALL) len = m_length(m) - std::min(off, m_length(m));
-    Mbuf* copy = chain::deep(m, off, len, chain::kPage, how);
+    Mbuf* copy = dup(m, off, len, how);
     return off == 0 && m->has_pkthdr() ? with_header(copy, m, how) : copy;
 }
 
@@ -157,6 +168,7 @@ Mbuf* m_dup_pkt(const Mbuf* m, uint32_t adj, int how) noexcept {
     if (copy == nullptr) return nullptr;
     copy->rte.data_off = static_cast<uint16_t>(adj);
     for (const Mbuf* s = m; s != nullptr; s = s->next()) chain::put(copy, s, 0, s->len());
+    note_moved(MovedFor::dup, len);
     return with_header(copy, m, how);
 }
 

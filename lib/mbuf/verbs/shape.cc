@@ -2,6 +2,7 @@
 // shape.cc - the same bytes in another number of mbufs.
 #include "lib/mbuf/verbs/shape.h"
 
+#include "lib/mbuf/copies.h"
 #include "lib/mbuf/header.h"
 #include "lib/mbuf/verbs/chain.h"
 
@@ -10,6 +11,7 @@ namespace {
 
 // `copy` has all of m's bytes: it becomes the packet, and m is freed.
 Mbuf* succeed(Mbuf* m, Mbuf* copy) noexcept {
+    note_moved(MovedFor::compact, m_length(m));
     header::move(copy, m);
     header::recount(copy);
     m_freem(m);
@@ -26,6 +28,7 @@ uint32_t fold(Mbuf* m, uint32_t n, uint32_t most) noexcept {
             continue;
         }
         chain::put(m, next, 0, next->len());
+        note_moved(MovedFor::compact, next->len());
         m->set_next(m_free(next));
         --n;
     }
@@ -49,6 +52,7 @@ bool merge(Mbuf* m, uint32_t& n, uint32_t most, uint32_t size, int how) noexcept
             chain::put(one, s, 0, s->len());
             s = m_free(s);
         }
+        note_moved(MovedFor::compact, bytes);
         one->set_next(s);
         m->set_next(one);
         n -= run - 1;
