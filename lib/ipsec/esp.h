@@ -31,6 +31,7 @@
 
 #include "lib/base/result.h"
 #include "lib/ipsec/engine.h"
+#include "lib/ipsec/esp_held.h"
 #include "lib/ipsec/ipsec_stats.h"
 #include "lib/ipsec/random.h"
 #include "lib/ipsec/sa.h"
@@ -92,6 +93,7 @@ class EspLane {
     uint64_t now_s = 0;      // [l] set by the owner, once per burst: lifetimes are measured by it
     Random random;           // [l]
     SaResolver* const resolver;  // [I]
+    EspHeld held;            // [l] of packets in flight; any thread reads
     CrossCheck* cross = nullptr;  // [I] once packets come; the owner's: every so many jobs by another engine, too
 
     struct Batch;

@@ -93,6 +93,14 @@ void left_waiting(Flight& f) noexcept {
     for (Flight::Place p = f.sent; p.i < f.ring[p.batch].n; on(f, p)) f.ring[p.batch].work[p.i++].waits = true;
 }
 
+// hold, let_go - for the ledger: nothing of the packet is changed between the two.
+void hold(EspLane& lane, const EspWork& work) noexcept {
+    for (const Mbuf* chain : {work.source, work.out, work.copy}) lane.held.take(chain);
+}
+void let_go(EspLane& lane, const EspWork& work) noexcept {
+    for (const Mbuf* chain : {work.source, work.out, work.copy}) lane.held.give(chain);
+}
+
 // plan_one - into the batch that is being filled, or the next.
 template <bool kEncrypt>
 Plan plan_one(EspLane& lane, Sa* sa, Mbuf* packet, EspFate& fate) noexcept {
@@ -113,6 +121,7 @@ Plan plan_one(EspLane& lane, Sa* sa, Mbuf* packet, EspFate& fate) noexcept {
         work.windows_to = b.n_windows;
         work.encrypt = kEncrypt;
         ++f.packets;
+        hold(lane, work);
         return planned;
     }
 }
@@ -146,6 +155,7 @@ uint16_t submit(EspLane& lane, Sa* const* sas, Mbuf** packets, const uint64_t* t
 void finish(EspLane& lane, Batch& batch, uint16_t i, Resolved& resolved, EspDone& done) noexcept {
     EspWork& work = batch.work[i];
     Job& job = batch.jobs[i];
+    let_go(lane, work);
     done = {.packet = work.source, .fate = {}, .tag = work.tag, .sa = resolved.of(work)};
     work.sa = done.sa;
     const bool gone = done.sa == nullptr || work.gone;

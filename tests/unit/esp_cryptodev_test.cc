@@ -2,6 +2,7 @@
 // esp_cryptodev_test.cc - ESP through DPDK's crypto devices, with IPsec-MB, called directly, as the peer.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
 
 #include <rte_cryptodev.h>
@@ -181,6 +182,35 @@ TEST_P(EspCryptodev, AnSaCanGoWhileTheDeviceWorksWithItsKey) {
     EXPECT_EQ(gone, 50u);
     open_lane();  // a lane that closes looks for what nobody needs any more
     EXPECT_EQ(sessions_in_use(engine()), 0u);
+}
+
+// What is in flight is somebody's: the ledger asks.
+TEST_P(EspCryptodev, WhatIsInFlightIsHeldByPoolAndNothingIsAfterwards) {
+    const auto held = [this] {
+        std::map<const rte_mempool*, uint64_t> of;
+        device().held.each([&of](const rte_mempool* pool, uint64_t n) { of[pool] += n; });
+        return of;
+    };
+    SaTerms terms = terms_of("aes-gcm-128");
+    const auto sa = theirs(terms);
+    sad().sa = sa.get();
+    const std::vector<uint32_t> before = levels();
+    for (uint64_t i = 0; i < 20; ++i) ASSERT_TRUE(submit(*sa, clustered(udp_packet({}, 900)), i).ok());
+    const std::vector<uint32_t> during = levels();
+    uint64_t of_ours = 0;
+    for (size_t i = 0; i < zones().size(); ++i) {
+        const ZoneKind kind = zones()[i]->kind;
+        if (kind != ZoneKind::mbuf && kind != ZoneKind::cluster) continue;
+        EXPECT_EQ(held()[zones()[i]->pool], during[i] - before[i]) << zones()[i]->name;
+        of_ours += during[i] - before[i];
+    }
+    EXPECT_GE(of_ours, 80U) << "two mbufs and two clusters of each packet";
+    while (esp_in_flight(device()) > 0) {
+        EspDone done[32];
+        const uint16_t n = esp_reap(device(), done, 32);
+        for (uint16_t i = 0; i < n; ++i) m_freem(done[i].packet);
+    }
+    for (const auto& [pool, n] : held()) EXPECT_EQ(n, 0U) << pool->name;
 }
 
 struct Search {

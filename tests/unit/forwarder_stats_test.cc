@@ -154,6 +154,23 @@ TEST_F(ForwarderStats, TheLedgerNamesWhoHasThePackets) {
     EXPECT_TRUE(told);
 }
 
+TEST_F(ForwarderStats, WhatEnginesHoldIsTheirsInTheLedger) {
+    rte_mbuf* packets[3];
+    ASSERT_EQ(rte_pktmbuf_alloc_bulk(test::rx_zone()->pool, packets, 3), 0);
+    EngineHolds engines;
+    engines.crypto[test::rx_zone()->pool] = 2;
+    engines.reassembly[test::rx_zone()->pool] = 1;
+    Ledger ledger;
+    ledger.take({}, {}, engines, 0);
+    std::map<std::string, uint64_t> of;
+    for (const Ledger::Line& line : ledger.lines())
+        if (line.zone == test::rx_zone()->name) of[line.owner] = line.elements;
+    EXPECT_EQ(of["crypto"], 2U);
+    EXPECT_EQ(of["reassembly"], 1U);
+    EXPECT_EQ(of["elsewhere"], 0U);
+    rte_pktmbuf_free_bulk(packets, 3);
+}
+
 TEST_F(ForwarderStats, ALeakIsNamedAtHalt) {
     Forwarder& f = two_ports();
     rte_mbuf* lost = rte_pktmbuf_alloc(test::rx_zone()->pool);

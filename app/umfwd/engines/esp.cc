@@ -77,6 +77,9 @@ struct Esp final : EngineState, SaResolver {
     }
     ~Esp() override { --users; }
     Sa* resolve(uint32_t, uint32_t) noexcept override { return sa.get(); }
+    void holds(EngineHolds& to) const override {
+        lane->held.each([&to](const rte_mempool* pool, uint64_t n) { to.crypto[pool] += n; });
+    }
 };
 
 // Kept - the SA of a direction between two starts. Control thread.

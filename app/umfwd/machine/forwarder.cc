@@ -410,11 +410,14 @@ Report Forwarder::State::raw() const {
 
 void Forwarder::State::take_ledger() {
     std::vector<StreamHolds> held;
-    for (const Placed& p : placed)
+    EngineHolds engines;
+    for (const Placed& p : placed) {
         held.push_back({.mbufs = p.stream->stats.held_mbufs.read(),
                         .packets = p.stream->stats.held_packets.read(),
                         .packets_of = p.stream->tx_port->config().rx_zone});
-    ledger.take(ports->list(), held, file_cache_pages());
+        if (p.stream->state != nullptr) p.stream->state->holds(engines);
+    }
+    ledger.take(ports->list(), held, engines, file_cache_pages());
 }
 
 // sample - what nobody counts. Ten times a second; what needs a look at every header, once.

@@ -83,14 +83,16 @@ Holdings held_by(const Port& port, void (*ask)(const Port&, Holdings&), Holdings
     return {round.of, {}, round.unknown};
 }
 
-uint64_t elements(const Holdings& held, const Zone& zone) {
-    const auto at = held.of.find(zone.pool);
-    return at == held.of.end() ? 0 : at->second;
+template <class Map>
+uint64_t elements(const Map& of, const Zone& zone) {
+    const auto at = of.find(zone.pool);
+    return at == of.end() ? 0 : at->second;
 }
 
 }  // namespace
 
-void Ledger::take(const std::vector<Port*>& ports, const std::vector<StreamHolds>& streams, uint32_t file_pages) {
+void Ledger::take(const std::vector<Port*>& ports, const std::vector<StreamHolds>& streams, const EngineHolds& engines,
+                  uint32_t file_pages) {
     forget_the_gone(ports);
     lines_.clear();
     Holdings round;
@@ -108,13 +110,13 @@ void Ledger::take(const std::vector<Port*>& ports, const std::vector<StreamHolds
         share.give(o.pool, "pool", level.pool);
         share.give(o.lcore_caches, "lcore_caches", level.caches);
         for (PortHolds& p : of_ports) {
-            share.give_port(p.port->id(), false, elements(p.waiting, *zone) + (p.port->config().rx_zone == zone ? p.port->posted() : 0));
+            share.give_port(p.port->id(), false, elements(p.waiting.of, *zone) + (p.port->config().rx_zone == zone ? p.port->posted() : 0));
             // Descriptors do not say whose mbufs they have: received ones, most likely.
             const uint64_t unknown = zone->kind == ZoneKind::packet ? std::exchange(p.sent.unknown, 0) : 0;
-            share.give_port(p.port->id(), true, elements(p.sent, *zone) + unknown);
+            share.give_port(p.port->id(), true, elements(p.sent.of, *zone) + unknown);
         }
-        o.crypto.set(0);
-        o.reassembly.set(0);
+        share.give(o.crypto, "crypto", elements(engines.crypto, *zone));
+        share.give(o.reassembly, "reassembly", elements(engines.reassembly, *zone));
         const bool headers = zone->kind == ZoneKind::mbuf;
         const bool file_zone = zone->kind == ZoneKind::page && zone->name == "um_page_cache";
         share.give(o.file_cache, "file_cache", headers ? std::exchange(holders, 0) : file_zone ? file_pages : 0);

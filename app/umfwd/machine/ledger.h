@@ -10,13 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "app/umfwd/packet/stream.h"
 #include "drivers/net/port.h"
 #include "lib/mbuf/zone.h"
 #include "lib/stat/segment.h"
 
 namespace umbuf::fwd {
 
-// StreamHolds - what a stream's engine keeps between bursts.
+// StreamHolds - what a stream's engine keeps between bursts, besides what it says itself (EngineHolds).
 struct StreamHolds {
     uint64_t mbufs, packets;
     const Zone* packets_of;
@@ -29,7 +30,8 @@ class Ledger {  // Control thread.
         uint64_t elements;
     };
     // take - a new sample of all zones. `file_pages`: in the cache of files, each with its holder.
-    void take(const std::vector<Port*>& ports, const std::vector<StreamHolds>& streams, uint32_t file_pages);
+    void take(const std::vector<Port*>& ports, const std::vector<StreamHolds>& streams, const EngineHolds& engines,
+              uint32_t file_pages);
     // lines - of the last sample: all of a zone together, those that hold nothing left out.
     [[nodiscard]] const std::vector<Line>& lines() const noexcept { return lines_; }
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -81,9 +82,16 @@ struct Way {
     stat::Box<WayStats> stats;     // [l]
 };
 
+// EngineHolds - elements that an engine has between bursts, by pool and by what for.
+struct EngineHolds {
+    std::map<const rte_mempool*, uint64_t> crypto, reassembly;
+};
+
 // What an engine keeps per stream; made by Engine::begin, freed after Engine::end.
 struct EngineState {
     virtual ~EngineState() = default;
+    // holds - add to it what this one has now: a moment's sample. Control thread, while the lane runs.
+    virtual void holds(EngineHolds&) const {}
 };
 
 struct Settings;  // settings.h
