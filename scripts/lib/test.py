@@ -22,6 +22,7 @@ BUILD = BUILD if BUILD.is_absolute() else ROOT / BUILD
 LOGS = BUILD / "test-logs"
 HANGS_S = 900  # for a whole step, against hanging only
 POLITELY = ["nice", "-n", "19"]  # before compilers that run beside tests
+GENTLY = ["nice", "-n", "10"]    # before tests that run beside others, and are given a time to end in
 
 
 @dataclasses.dataclass
@@ -300,13 +301,13 @@ def models(names):
 
 def mutants(names):
     share = part()[1]
-    return counted_script("mutants", *(["--share", share] if share else [])) if wanted("mutants", names) else Tally()
+    return counted_script("mutants", *(["--share", share] if share else []), before=GENTLY) if wanted("mutants", names) else Tally()
 
 
-def counted_script(name, *arguments):
+def counted_script(name, *arguments, before=()):
     """A script that ends with its own 'N passed, N failed'."""
     log = LOGS / f"{name}.log"
-    status, seconds = command([ROOT / "scripts" / name, *arguments], log)
+    status, seconds = command([*before, ROOT / "scripts" / name, *arguments], log)
     counts = re.findall(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$",
                         log.read_text(errors="replace"), re.MULTILINE)
     if not counts:
@@ -348,8 +349,12 @@ def main():
         for step in (unit_tests, over_checked_pools, c_programs, models):
             total += step(names)
         total += compilers.result()
-    for step in (fuzz, mutants, system_tests):
-        total += step(names)
+    total += fuzz(names)
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
+        # System tests wait most of the time, for kernels and for peers.
+        killed = beside.submit(mutants, names)
+        total += system_tests(names)
+        total += killed.result()
     if total == Tally():
         print(f"scripts/test: no test has {' or '.join(names)} in its name", file=sys.stderr)
         total.failed = 1
