@@ -43,6 +43,7 @@ uint16_t sort(Stream& stream, rte_mbuf** packets, uint16_t n, Departure& out) no
     for (uint16_t i = 0; i < n; ++i) {
         if (i + kAhead < n) prefetch_header(packets[i + kAhead]);
         rte_mbuf* p = packets[i];
+        p->port = stream.rx_port->id();  // rings keep what another port wrote
         rte_ether_hdr copy;
         const auto* ether = static_cast<const rte_ether_hdr*>(bytes_at(p, 0, sizeof copy, &copy));
         if (ether == nullptr) {
@@ -60,7 +61,7 @@ uint16_t sort(Stream& stream, rte_mbuf** packets, uint16_t n, Departure& out) no
             out.die(p, Drop::other_host);
             continue;
         }
-        out.punt({p, false}, Drop::to_kernel);
+        out.punt({.packet = p}, Drop::to_kernel);
     }
     return ip;
 }

@@ -49,7 +49,7 @@ void Departure::carry_out(rte_mbuf** packets, const IpFate* fates, uint16_t n) n
         switch (fates[i].way) {
         case IpWay::forward: forward(packets[i], fates[i].hop); break;
         case IpWay::cut: cut(packets[i], fates[i].hop); break;
-        case IpWay::kernel: punt({packets[i], true}, fates[i].why); break;
+        case IpWay::kernel: punt({.packet = packets[i], .ip = true}, fates[i].why); break;
         case IpWay::dead: die(packets[i], fates[i].why); break;
         }
     }
@@ -60,9 +60,25 @@ void Departure::forward(rte_mbuf* p, const Hop& hop) noexcept {
     leave(p, hop, is_v6(p));
 }
 
-// cut - n pieces of one packet are n - 1 made.
 void Departure::cut(rte_mbuf* p, const Hop& hop) noexcept {
     if (const Fate aged = age(p); aged != Fate::send) return die(p, static_cast<Drop>(aged));
+    leave_in_pieces(p, hop);
+}
+
+void Departure::carry_out_own(rte_mbuf** packets, const IpFate* fates, uint16_t n) noexcept {
+    for (uint16_t i = 0; i < n; ++i) {
+        switch (fates[i].way) {
+        case IpWay::forward: leave(packets[i], fates[i].hop, is_v6(packets[i])); break;
+        case IpWay::cut: leave_in_pieces(packets[i], fates[i].hop); break;
+        case IpWay::kernel: punt({.packet = packets[i], .ip = true, .own = true}, fates[i].why); break;
+        case IpWay::dead: die(packets[i], fates[i].why); break;
+        }
+    }
+}
+
+// leave_in_pieces - n pieces of one packet are n - 1 made.
+void Departure::leave_in_pieces(rte_mbuf* p, const Hop& hop) noexcept {
+    if (const Fate own = own_header(p, kIpv4Header); own != Fate::send) return die(p, static_cast<Drop>(own));
     Cut how;
     const Fate planned = plan_cut(p, 0, kIpv4Header, hop.mtu, how);
     if (planned == Fate::send) return leave(p, hop, false);
@@ -107,7 +123,6 @@ bool Departure::allowed(Drop why) noexcept {
 
 void Departure::punt(const Punt& punt, Drop why) noexcept {
     if (!allowed(why)) return die(punt.packet, Drop::punt_limited);
-    punt.packet->port = stream_.rx_port->id();  // rings keep what another port wrote
     if (!door_.punt(punt)) return die(punt.packet, Drop::punt_full);
     punted_ = true;
     stream_.stats.drop(why, 1);

@@ -60,9 +60,12 @@ class Departure {
     Departure(Stream& stream, Exits& exits, KernelDoor& door) noexcept : stream_(stream), exits_(exits), door_(door) {}
     // carry_out - n packets that begin with their IP headers, with their fates. A null packet is dead already.
     void carry_out(rte_mbuf** packets, const IpFate* fates, uint16_t n) noexcept;
+    // carry_out_own - the same for packets that were made here (judge_own): no hop is counted, and what needs the
+    // kernel is sent by it as its own.
+    void carry_out_own(rte_mbuf** packets, const IpFate* fates, uint16_t n) noexcept;
     // frame - leaves by this port as it is.
     void frame(rte_mbuf* p, uint16_t port) noexcept;
-    // punt - to the kernel; `why` is what it is counted as.
+    // punt - to the kernel, by the TAP of packet->port; `why` is what it is counted as.
     void punt(const Punt& punt, Drop why) noexcept;
     void die(rte_mbuf* p, Drop why) noexcept;
     void flush() noexcept;
@@ -70,6 +73,7 @@ class Departure {
   private:
     void forward(rte_mbuf* p, const Hop& hop) noexcept;
     void cut(rte_mbuf* p, const Hop& hop) noexcept;
+    void leave_in_pieces(rte_mbuf* p, const Hop& hop) noexcept;
     void leave(rte_mbuf* p, const Hop& hop, bool v6) noexcept;
     void send(Exit& exit) noexcept;
     [[nodiscard]] bool allowed(Drop why) noexcept;

@@ -25,11 +25,13 @@ rte_ring* make_ring(const char* what, uint32_t size, int socket, unsigned flags)
 
 Error no_memory() { return {ENOMEM, fmt::format("no memory for the rings to the kernel: {}; give EAL more: -m MB", rte_strerror(rte_errno))}; }
 
-// An mbuf's address is a multiple of 64: its lowest bit says what the packet begins with.
-void* packed(const Punt& punt) noexcept { return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(punt.packet) | punt.ip); }
+// An mbuf's address is a multiple of 64: its lowest bits say what the packet begins with, and whose it is.
+void* packed(const Punt& punt) noexcept {
+    return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(punt.packet) | (punt.ip ? 1U : 0U) | (punt.own ? 2U : 0U));
+}
 Punt unpacked(void* at) noexcept {
     const auto word = reinterpret_cast<uintptr_t>(at);
-    return {reinterpret_cast<rte_mbuf*>(word & ~uintptr_t{1}), (word & 1) != 0};
+    return {.packet = reinterpret_cast<rte_mbuf*>(word & ~uintptr_t{3}), .ip = (word & 1) != 0, .own = (word & 2) != 0};
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ inline constexpr uint32_t kToKernel = 2048, kFromKernel = 512;
 struct Punt {
     rte_mbuf* packet = nullptr;  // its `port` is the one that it came in by
     bool ip = false;             // begins with its IP header, not with an Ethernet header
+    bool own = false;            // `ip`, and made by a lane: the kernel sends it, it does not receive it
 };
 
 class KernelDoor {

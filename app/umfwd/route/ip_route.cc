@@ -19,26 +19,23 @@ constexpr uint32_t kTotalLength = 2, kFragment = 6, kTtl = 8, kChecksum = 10, kS
 constexpr uint32_t kPayloadLength = 4, kNextHeader = 6, kHopLimit = 7, kSrc6 = 8, kDst6 = 24;
 constexpr uint16_t kDf = 0x4000;
 
-// Ask - what the tables are asked about a packet, and what its header says of the answer.
-struct Ask {
-    uint16_t length;    // of the packet
-    uint8_t ttl;        // or hop limit
-    bool may_cut;       // IPv4 without DF
-    bool options;       // that a router has to look at
-    bool link_local;    // from an address that must not leave its link
-};
-
 constexpr IpFate to_kernel(Drop why) noexcept { return {IpWay::kernel, why, {}}; }
-constexpr IpFate die(Drop why) noexcept { return {IpWay::dead, why, {}}; }
+
+// end - how a packet ends that the tables are not asked about.
+void end(Looked& looked, IpWay way, Drop why) noexcept {
+    looked.way = way;
+    looked.why = why;
+}
+void die(Looked& looked, Drop why) noexcept { end(looked, IpWay::dead, why); }
 
 const std::byte* bytes_of(const rte_mbuf* p) noexcept { return rte_pktmbuf_mtod(p, const std::byte*); }
 
 // contiguous - the first n bytes in the first mbuf.
-bool contiguous(rte_mbuf*& p, uint32_t n, IpFate& fate) noexcept {
+bool contiguous(rte_mbuf*& p, uint32_t n, Looked& looked) noexcept {
     if (__builtin_expect(p->data_len >= n, 1)) return true;
     const Fate made = own_header(p, n);
     if (made == Fate::send) return true;
-    fate = die(static_cast<Drop>(made));
+    die(looked, static_cast<Drop>(made));
     return false;
 }
 
@@ -67,20 +64,20 @@ bool multicast4(uint32_t a) noexcept { return a >> 28 == 0xe; }
 bool this_net4(uint32_t a) noexcept { return a >> 24 == 0 || a >> 24 == 127; }
 
 // check4 - true: the tables are to be asked. RFC 1812 5.2.2, 5.3.7.
-bool check4(rte_mbuf*& p, Ask& ask, uint32_t& to, IpFate& fate) noexcept {
-    fate = die(Drop::malformed);
-    if (!contiguous(p, kIpv4Header, fate)) return false;
+bool check4(rte_mbuf*& p, Looked& ask, uint32_t& to) noexcept {
+    die(ask, Drop::malformed);
+    if (!contiguous(p, kIpv4Header, ask)) return false;
     const uint32_t header = (static_cast<uint32_t>(bytes_of(p)[0]) & 15) * 4;
-    if (header < kIpv4Header || !contiguous(p, header, fate)) return false;
+    if (header < kIpv4Header || !contiguous(p, header, ask)) return false;
     const std::byte* at = bytes_of(p);
     ask.length = load16(at + kTotalLength);
     if (ask.length < header || ask.length > p->pkt_len || rte_raw_cksum(at, header) != UINT16_MAX) return false;
     trim(p, ask.length);
     const uint32_t from = load32(at + kSrc4);
     to = load32(at + kDst4);
-    fate = die(Drop::martian);
+    die(ask, Drop::martian);
     if (multicast4(from) || from == UINT32_MAX || this_net4(from) || this_net4(to)) return false;
-    fate = to_kernel(Drop::to_kernel);
+    end(ask, IpWay::kernel, Drop::to_kernel);
     if (multicast4(to) || to == UINT32_MAX) return false;
     ask.ttl = static_cast<uint8_t>(at[kTtl]);
     ask.may_cut = (load16(at + kFragment) & kDf) == 0;
@@ -97,9 +94,9 @@ bool loop6(const uint8_t* a) noexcept {
 }
 
 // check6 - the same for IPv6 (RFC 8200, RFC 4291 2.5).
-bool check6(rte_mbuf*& p, Ask& ask, uint8_t (&to)[16], IpFate& fate) noexcept {
-    fate = die(Drop::malformed);
-    if (!contiguous(p, kIpv6Header, fate)) return false;
+bool check6(rte_mbuf*& p, Looked& ask, uint8_t (&to)[16]) noexcept {
+    die(ask, Drop::malformed);
+    if (!contiguous(p, kIpv6Header, ask)) return false;
     const std::byte* at = bytes_of(p);
     const uint32_t length = kIpv6Header + load16(at + kPayloadLength);
     if (length > p->pkt_len || length > UINT16_MAX) return false;
@@ -107,11 +104,11 @@ bool check6(rte_mbuf*& p, Ask& ask, uint8_t (&to)[16], IpFate& fate) noexcept {
     uint8_t from[16];
     std::memcpy(from, at + kSrc6, sizeof from);
     std::memcpy(to, at + kDst6, sizeof to);
-    fate = to_kernel(Drop::to_kernel);
+    end(ask, IpWay::kernel, Drop::to_kernel);
     if (to[0] == 0xff && from[0] != 0xff) return false;  // also from the unspecified address: RFC 4862 5.4
-    fate = die(Drop::martian);
+    die(ask, Drop::martian);
     if (from[0] == 0xff || loop6(from) || loop6(to)) return false;
-    fate = to_kernel(Drop::to_kernel);
+    end(ask, IpWay::kernel, Drop::to_kernel);
     if (link_local6(to)) return false;
     ask.length = static_cast<uint16_t>(length);
     ask.ttl = static_cast<uint8_t>(at[kHopLimit]);
@@ -121,57 +118,93 @@ bool check6(rte_mbuf*& p, Ask& ask, uint8_t (&to)[16], IpFate& fate) noexcept {
     return true;
 }
 
-// judge - what an answer means for the packet. An error that somebody must be told of is the kernel's to tell.
-IpFate judge(const Ask& ask, const Hop& hop) noexcept {
-    switch (hop.kind) {
-    case RouteKind::forward: break;
-    case RouteKind::local: return to_kernel(Drop::to_kernel);
-    case RouteKind::blackhole: return die(Drop::blackhole);
-    case RouteKind::none:
-    case RouteKind::unreachable: return to_kernel(Drop::no_route);
-    }
-    if (ask.options) return to_kernel(Drop::ip_options);
-    if (ask.ttl <= 1) return to_kernel(Drop::ttl_expired);
-    if (ask.link_local) return to_kernel(Drop::no_route);
-    if (hop.state != NeighbourState::reachable) return to_kernel(Drop::no_neighbour);
-    if (ask.length <= hop.mtu) return {IpWay::forward, Drop::malformed, hop};
-    return ask.may_cut ? IpFate{IpWay::cut, Drop::malformed, hop} : to_kernel(Drop::too_big);
-}
-
 // Asked - the packets of one family that the tables are asked about.
 template <class To>
 struct Asked {
     uint16_t n = 0;
     uint16_t whose[kRouteBurst];
-    Ask asks[kRouteBurst];
     To to[kRouteBurst];
     Hop hops[kRouteBurst];
-    void judge_all(IpFate* fates) const noexcept {
-        for (uint16_t k = 0; k < n; ++k) fates[whose[k]] = judge(asks[k], hops[k]);
+    void answer(Looked* looked) const noexcept {
+        for (uint16_t k = 0; k < n; ++k) {
+            looked[whose[k]].asked = true;
+            looked[whose[k]].hop = hops[k];
+        }
     }
 };
 
-void route_some(const RouteTable& table, rte_mbuf** packets, IpFate* fates, uint16_t n) noexcept {
+void look_up_some(const RouteTable& table, rte_mbuf** packets, Looked* looked, uint16_t n) noexcept {
     Asked<uint32_t> v4;
     Asked<uint8_t[16]> v6;
     for (uint16_t i = 0; i < n; ++i) {
-        fates[i] = die(Drop::malformed);
-        if (!contiguous(packets[i], 1, fates[i])) continue;
+        Looked& of = looked[i];
+        of.asked = false;
+        die(of, Drop::malformed);
+        if (!contiguous(packets[i], 1, of)) continue;
         const uint32_t version = static_cast<uint32_t>(*bytes_of(packets[i])) >> 4;
-        if (version == 4 && check4(packets[i], v4.asks[v4.n], v4.to[v4.n], fates[i])) v4.whose[v4.n++] = i;
-        if (version == 6 && check6(packets[i], v6.asks[v6.n], v6.to[v6.n], fates[i])) v6.whose[v6.n++] = i;
+        of.v6 = version == 6;
+        if (version == 4 && check4(packets[i], of, v4.to[v4.n])) v4.whose[v4.n++] = i;
+        if (version == 6 && check6(packets[i], of, v6.to[v6.n])) v6.whose[v6.n++] = i;
     }
     if (v4.n > 0) table.lookup4(v4.to, v4.hops, v4.n);
     if (v6.n > 0) table.lookup6(v6.to, v6.hops, v6.n);
-    v4.judge_all(fates);
-    v6.judge_all(fates);
+    v4.answer(looked);
+    v6.answer(looked);
+}
+
+// no_way - true: the packet is not for a next hop, and *fate says where it ends.
+bool no_way(const Looked& looked, IpFate* fate) noexcept {
+    if (!looked.asked) return *fate = {looked.way, looked.why, {}}, true;
+    switch (looked.hop.kind) {
+    case RouteKind::forward: return false;
+    case RouteKind::local: return *fate = to_kernel(Drop::to_kernel), true;
+    case RouteKind::blackhole: return *fate = {IpWay::dead, Drop::blackhole, {}}, true;
+    case RouteKind::none:
+    case RouteKind::unreachable: break;
+    }
+    return *fate = to_kernel(Drop::no_route), true;
+}
+
+IpFate by_the_hop(const Looked& looked) noexcept {
+    const Hop& hop = looked.hop;
+    if (hop.state != NeighbourState::reachable) return to_kernel(Drop::no_neighbour);
+    if (looked.length <= hop.mtu) return {IpWay::forward, Drop::malformed, hop};
+    return looked.may_cut ? IpFate{IpWay::cut, Drop::malformed, hop} : to_kernel(Drop::too_big);
 }
 
 }  // namespace
 
-void route_burst(const RouteTable& table, rte_mbuf** packets, IpFate* fates, uint16_t n) noexcept {
+void look_up(const RouteTable& table, rte_mbuf** packets, Looked* looked, uint16_t n) noexcept {
     for (uint16_t i = 0; i < n; i = static_cast<uint16_t>(i + kRouteBurst))
-        route_some(table, packets + i, fates + i, std::min<uint16_t>(kRouteBurst, static_cast<uint16_t>(n - i)));
+        look_up_some(table, packets + i, looked + i, std::min<uint16_t>(kRouteBurst, static_cast<uint16_t>(n - i)));
+}
+
+Drop unfit(const Looked& looked) noexcept {
+    if (looked.options) return Drop::ip_options;
+    if (looked.ttl <= 1) return Drop::ttl_expired;
+    return looked.link_local ? Drop::no_route : Drop::count;
+}
+
+// judge - an error that somebody must be told of is the kernel's to tell.
+IpFate judge(const Looked& looked) noexcept {
+    IpFate fate;
+    if (no_way(looked, &fate)) return fate;
+    if (const Drop why = unfit(looked); why != Drop::count) return to_kernel(why);
+    return by_the_hop(looked);
+}
+
+IpFate judge_own(const Looked& looked) noexcept {
+    IpFate fate;
+    return no_way(looked, &fate) ? fate : by_the_hop(looked);
+}
+
+void route_burst(const RouteTable& table, rte_mbuf** packets, IpFate* fates, uint16_t n) noexcept {
+    Looked looked[kRouteBurst];
+    for (uint16_t i = 0; i < n; i = static_cast<uint16_t>(i + kRouteBurst)) {
+        const uint16_t some = std::min<uint16_t>(kRouteBurst, static_cast<uint16_t>(n - i));
+        look_up_some(table, packets + i, looked, some);
+        for (uint16_t k = 0; k < some; ++k) fates[i + k] = judge(looked[k]);
+    }
 }
 
 // The checksum is mended, not made anew: a fault that came in must not leave as right (RFC 1141, RFC 1624).

@@ -2,8 +2,10 @@
 // kernel_side.cc - the thread's loop.
 #include "app/umfwd/route/kernel_side.h"
 
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -53,6 +55,8 @@ KernelSide::~KernelSide() {
         ask([] {});
         thread_.join();
     }
+    for (const int raw : raw_)
+        if (raw >= 0) close(raw);
     if (epoll_ >= 0) close(epoll_);
     if (wake_ >= 0) close(wake_);
 }
@@ -60,6 +64,8 @@ KernelSide::~KernelSide() {
 Status KernelSide::begin(const std::string& netns) {
     if (!netns.empty())
         if (Status entered = enter_namespace(netns); !entered) return entered;
+    raw_[0] = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+    raw_[1] = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);  // there may be no IPv6
     Result<std::unique_ptr<Mirror>> mirror = Mirror::open(table_);
     if (!mirror) return mirror.error();
     mirror_ = std::move(mirror).value();
@@ -180,17 +186,42 @@ bool KernelSide::give_to_kernel() {
     for (int i = 0; i < kAtOnce; ++i) {
         if (!door_.take(punt)) return false;
         const auto tap = taps_.find(punt.packet->port);
-        if (tap == taps_.end()) counts_.refused.add(1);
+        if (punt.own) send(punt);
+        else if (tap == taps_.end()) counts_.refused.add(1);
         else give(punt, tap->second);
         rte_pktmbuf_free(punt.packet);
     }
     return true;
 }
 
-void KernelSide::give(const Punt& punt, Tap& tap) {
+// read_bytes - of the packet, in buffer_; 0: it cannot be, and is counted.
+uint32_t KernelSide::read_bytes(const Punt& punt) {
     const Mbuf* m = Mbuf::of(punt.packet);
     const uint32_t length = m->pkt_len();
-    if (length == 0 || length > buffer_.size() || m_copydata(m, 0, length, buffer_.data()) != 0) return counts_.unreadable.add(1);
+    if (length != 0 && length <= buffer_.size() && m_copydata(m, 0, length, buffer_.data()) == 0) return length;
+    counts_.unreadable.add(1);
+    return 0;
+}
+
+// send - as if a program of this machine had: a packet from an address of ours would not be taken from a TAP.
+void KernelSide::send(const Punt& punt) {
+    const uint32_t length = read_bytes(punt);
+    if (length == 0) return;
+    const bool v6 = static_cast<uint32_t>(buffer_[0]) >> 4 == 6;
+    sockaddr_in to4{};
+    sockaddr_in6 to6{};
+    to4.sin_family = AF_INET;
+    to6.sin6_family = AF_INET6;
+    if (length >= sizeof(uint32_t) + 16) std::memcpy(&to4.sin_addr, buffer_.data() + 16, sizeof to4.sin_addr);
+    if (length >= 40) std::memcpy(&to6.sin6_addr, buffer_.data() + 24, sizeof to6.sin6_addr);
+    const auto* to = v6 ? reinterpret_cast<const sockaddr*>(&to6) : reinterpret_cast<const sockaddr*>(&to4);
+    const bool sent = raw_[v6] >= 0 && sendto(raw_[v6], buffer_.data(), length, 0, to, v6 ? sizeof to6 : sizeof to4) == static_cast<ssize_t>(length);
+    (sent ? counts_.sent : counts_.unsent).add(1);
+}
+
+void KernelSide::give(const Punt& punt, Tap& tap) {
+    const uint32_t length = read_bytes(punt);
+    if (length == 0) return;
     rte_ether_hdr ether{};
     std::span<const std::byte> head;
     if (punt.ip) {

@@ -25,6 +25,7 @@ namespace umbuf::fwd {
 
 struct KernelCounts {
     sync::Counter given, refused, unreadable;   // to the kernel: written; the TAP is down; pages without bytes
+    sync::Counter sent, unsent;                 // our own packets: the kernel sends them, or it does not
     sync::Counter taken, unwanted, no_mbuf;     // from the kernel: on their way; nobody reads the port; no buffers
 };
 
@@ -56,6 +57,8 @@ class KernelSide {
     void run_jobs();
     [[nodiscard]] bool give_to_kernel();
     void give(const Punt& punt, Tap& tap);
+    void send(const Punt& punt);
+    [[nodiscard]] uint32_t read_bytes(const Punt& punt);
     void take_from_kernel(uint16_t port, Tap& tap);
     void watch(int fd, uint64_t what) const;
     void wait(bool sleep);
@@ -70,6 +73,7 @@ class KernelSide {
     std::vector<std::byte> buffer_;          // [t]
     uint64_t asked_tsc_ = 0;                 // [t] when neighbours were last kept alive
     int epoll_ = -1, wake_ = -1;             // [I]
+    int raw_[2] = {-1, -1};                  // [t] sockets of IPv4 and IPv6, to send what is our own
     std::mutex jobs_lock_;
     std::vector<std::function<void()>> jobs_;  // [j]
     sync::atomic<bool> stop_{false};         // [a]

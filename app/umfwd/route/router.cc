@@ -164,6 +164,7 @@ std::string Router::kernel_text() {
     });
     const KernelCounts& c = kernel_->counts();
     out += fmt::format("to the kernel: {} given, {} refused, {} unreadable\n", c.given.read(), c.refused.read(), c.unreadable.read());
+    if (c.sent.read() + c.unsent.read() > 0) out += fmt::format("by the kernel: {} sent, {} not\n", c.sent.read(), c.unsent.read());
     out += fmt::format("from the kernel: {} taken, {} unwanted, {} without a buffer\n", c.taken.read(), c.unwanted.read(), c.no_mbuf.read());
     return out;
 }
