@@ -87,44 +87,42 @@ void refuse(EspLane& lane, Sa* sa, IpsecFate& fate, Xfrm why, int error = 0) noe
     if (sa != nullptr) sa->counters.refused.count(why);
 }
 
-// classify - the policy of each packet of `some`, null: none. Packets that have no selectors are refused and
-// have none, either: seen[k] is false.
-void classify(const IpsecDb& db, EspLane& lane, Direction direction, const Some& some, IpsecFate* fates, const Policy** found,
-              bool* seen) noexcept {
-    PacketKey keys[kBurst];
-    const Policy* policies[kBurst];
-    uint16_t of[kBurst], n = 0;
+constexpr uint16_t kBlock = 32;  // packets that the policies are asked about at once
+
+// classify - the policy of each packet, null: none. n <= kBlock. Packets that have no selectors are refused and
+// have none, either: seen[i] is false.
+void classify(const IpsecDb& db, EspLane& lane, Direction direction, Mbuf* const* packets, Sa* const* sas, IpsecFate* fates, const Policy** found,
+              bool* seen, uint16_t n) noexcept {
+    PacketKey keys[kBlock];
+    const Policy* policies[kBlock];
+    uint16_t of[kBlock], k = 0;
     const bool in = direction == Direction::in;
-    for (uint16_t k = 0; k < some.n; ++k) {
-        found[k] = nullptr;
-        const int error = selectors_of(some.packets[k], &keys[n]);
-        seen[k] = error == 0;
-        if (error == EBADMSG)
-            refuse(lane, some.sas[k], fates[some.whose[k]], in ? Xfrm::in_header : Xfrm::out_header);
-        else if (error != 0)
-            refuse(lane, some.sas[k], fates[some.whose[k]], in ? Xfrm::in_error : Xfrm::out_error, error);
+    for (uint16_t i = 0; i < n; ++i) {
+        found[i] = nullptr;
+        const int error = selectors_of(packets[i], &keys[k]);
+        seen[i] = error == 0;
+        Sa* sa = sas == nullptr ? nullptr : sas[i];
+        if (__builtin_expect(error == 0, 1))
+            of[k++] = i;
+        else if (error == EBADMSG)
+            refuse(lane, sa, fates[i], in ? Xfrm::in_header : Xfrm::out_header);
         else
-            of[n++] = k;
+            refuse(lane, sa, fates[i], in ? Xfrm::in_error : Xfrm::out_error, error);
     }
-    if (n == 0) return;
-    db.spd.classify(direction, keys, policies, n);
-    for (uint16_t i = 0; i < n; ++i) found[of[i]] = policies[i];
+    if (k == 0) return;
+    db.spd.classify(direction, keys, policies, k);
+    for (uint16_t i = 0; i < k; ++i) found[of[i]] = policies[i];
 }
 
 // ---- out
 
-// way_out - the SA that the policy protects by; null: it is decided, in the fate.
-Sa* way_out(const IpsecDb& db, EspLane& lane, const Policy* policy, IpsecFate& fate) noexcept {
-    Sa* sa = nullptr;
-    if (policy == nullptr || policy->action == Action::discard)
-        refuse(lane, nullptr, fate, Xfrm::out_blocked);
-    else if (policy->action == Action::bypass)
-        fate = {IpsecWay::bypass, {}};
-    else if (!db.children.out(policy->child, &sa))
-        refuse(lane, nullptr, fate, Xfrm::out_bundle);
-    else if (sa == nullptr)
-        refuse(lane, nullptr, fate, Xfrm::out_no_states);
-    return sa;
+// choose - the SA that the policy protects by, or that it is decided: both in the fate.
+void choose(const IpsecDb& db, EspLane& lane, const Policy* policy, IpsecFate& fate, Sa*& sa, ChildId& child) noexcept {
+    if (policy == nullptr || policy->action == Action::discard) return refuse(lane, nullptr, fate, Xfrm::out_blocked);
+    fate = {IpsecWay::bypass, {}};
+    if (policy->action == Action::bypass) return;
+    child = policy->child;
+    sa = ipsec_current(db, lane, child, fate);
 }
 
 // deliver - what an ESP function made of `some`, back to the burst.
@@ -136,13 +134,12 @@ void deliver(const Some& some, Mbuf** packets, IpsecFate* fates) noexcept {
 }
 
 void out(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n) noexcept {
-    Some all, protect;
-    const Policy* policies[kBurst];
-    bool seen[kBurst];
-    for (uint16_t i = 0; i < n; ++i) all.add(i, packets[i], nullptr);
-    classify(db, lane, Direction::out, all, fates, policies, seen);
+    Some protect;
+    Sa* sas[kBurst];
+    ChildId children[kBurst];
+    ipsec_choose(db, lane, packets, fates, sas, children, n);
     for (uint16_t i = 0; i < n; ++i)
-        if (Sa* sa = seen[i] ? way_out(db, lane, policies[i], fates[i]) : nullptr; sa != nullptr) protect.add(i, packets[i], sa);
+        if (fates[i].way == IpsecWay::esp) protect.add(i, packets[i], sas[i]);
     esp_output(lane, protect.sas, protect.packets, protect.fates, protect.n);
     deliver(protect, packets, fates);
 }
@@ -157,30 +154,15 @@ Xfrm may_pass(const IpsecDb& db, const Policy* policy, const Sa* sa) noexcept {
     return sa != nullptr && policy->child == db.sad().child_of(*sa) ? Xfrm::ok : Xfrm::in_template;
 }
 
-// judge - `some` are what they will be if they pass.
-void judge(const IpsecDb& db, EspLane& lane, const Some& some, IpsecFate* fates) noexcept {
-    const Policy* policies[kBurst];
-    bool seen[kBurst];
-    classify(db, lane, Direction::in, some, fates, policies, seen);
-    for (uint16_t k = 0; k < some.n; ++k) {
-        if (!seen[k]) continue;
-        IpsecFate& fate = fates[some.whose[k]];
-        if (const Xfrm why = may_pass(db, policies[k], some.sas[k]); why != Xfrm::ok)
-            refuse(lane, some.sas[k], fate, why);
-        else
-            fate = {some.sas[k] != nullptr ? IpsecWay::esp : IpsecWay::bypass, {}};
-    }
+// admit - `some` are what they will be if they pass.
+void admit(const IpsecDb& db, EspLane& lane, const Some& some, IpsecFate* fates) noexcept {
+    IpsecFate admitted[kBurst];
+    ipsec_admit(db, lane, some.packets, some.sas, admitted, some.n);
+    for (uint16_t k = 0; k < some.n; ++k) fates[some.whose[k]] = admitted[k];
 }
 
 // is_udp_fragment - esp_wire() wants whole datagrams; what is none may still pass by a policy.
 bool is_udp_fragment(const EspWire& wire) noexcept { return wire.kind == EspWireKind::malformed && wire.ip.fragment && wire.ip.proto == kProtoUdp; }
-
-void read_addresses(const Mbuf* m, bool v6, SadQuery* query) noexcept {
-    const uint32_t size = v6 ? 16 : 4;
-    query->dst.v6 = query->src.v6 = v6;
-    esp::peek(m, v6 ? 8 : 12, size, reinterpret_cast<std::byte*>(query->src.bytes.data()));
-    esp::peek(m, v6 ? 24 : 16, size, reinterpret_cast<std::byte*>(query->dst.bytes.data()));
-}
 
 // sort - what is ESP, to `esp` with its query; what is plaintext; the rest is decided.
 void sort(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n, Some& esp, SadQuery* queries, Some& plain) noexcept {
@@ -192,9 +174,7 @@ void sort(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, ui
         }
         const EspWire wire = esp_wire(m, db.udp_port);
         if (wire.kind == EspWireKind::esp) {
-            queries[esp.n] = {};
-            queries[esp.n].spi = wire.spi;
-            read_addresses(m, wire.ip.v6, &queries[esp.n]);
+            queries[esp.n] = ipsec_query(m, wire);
             esp.add(i, m, nullptr);
         } else if (wire.kind == EspWireKind::none || wire.kind == EspWireKind::non_esp || is_udp_fragment(wire)) {
             plain.add(i, m, nullptr);  // IKE is plaintext, too, and wants its policy
@@ -215,8 +195,8 @@ void in(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint
     deliver(esp, packets, fates);
     for (uint16_t k = 0; k < esp.n; ++k)
         if (esp.fates[k].ok()) opened.add(esp.whose[k], esp.packets[k], esp.sas[k]);
-    judge(db, lane, opened, fates);
-    judge(db, lane, plain, fates);
+    admit(db, lane, opened, fates);
+    admit(db, lane, plain, fates);
 }
 
 template <class Pass>
@@ -227,6 +207,53 @@ void in_bursts(Pass pass, const IpsecDb& db, EspLane& lane, Mbuf** packets, Ipse
 }
 
 }  // namespace
+
+void ipsec_choose(const IpsecDb& db, EspLane& lane, Mbuf* const* packets, IpsecFate* fates, Sa** sas, ChildId* children, uint16_t n) noexcept {
+    for (uint32_t from = 0; from < n; from += kBlock) {
+        const Policy* policies[kBlock];
+        bool seen[kBlock];
+        const uint16_t some = static_cast<uint16_t>(std::min<uint32_t>(kBlock, n - from));
+        classify(db, lane, Direction::out, packets + from, nullptr, fates + from, policies, seen, some);
+        for (uint32_t i = 0; i < some; ++i)
+            if (seen[i]) choose(db, lane, policies[i], fates[from + i], sas[from + i], children[from + i]);
+    }
+}
+
+Sa* ipsec_current(const IpsecDb& db, EspLane& lane, ChildId child, IpsecFate& fate) noexcept {
+    Sa* sa = nullptr;
+    if (!db.children.out(child, &sa)) refuse(lane, nullptr, fate, Xfrm::out_bundle);
+    else if (sa == nullptr) refuse(lane, nullptr, fate, Xfrm::out_no_states);
+    else fate = {IpsecWay::esp, {}};
+    return sa;
+}
+
+SadQuery ipsec_query(const Mbuf* m, const EspWire& wire) noexcept {
+    const bool v6 = wire.ip.v6;
+    const uint32_t size = v6 ? 16 : 4;
+    SadQuery query{};
+    query.spi = wire.spi;
+    query.dst.v6 = query.src.v6 = v6;
+    esp::peek(m, v6 ? 8 : 12, size, reinterpret_cast<std::byte*>(query.src.bytes.data()));
+    esp::peek(m, v6 ? 24 : 16, size, reinterpret_cast<std::byte*>(query.dst.bytes.data()));
+    return query;
+}
+
+void ipsec_admit(const IpsecDb& db, EspLane& lane, Mbuf* const* packets, Sa* const* sas, IpsecFate* fates, uint16_t n) noexcept {
+    for (uint32_t from = 0; from < n; from += kBlock) {
+        const Policy* policies[kBlock];
+        bool seen[kBlock];
+        const uint16_t some = static_cast<uint16_t>(std::min<uint32_t>(kBlock, n - from));
+        classify(db, lane, Direction::in, packets + from, sas + from, fates + from, policies, seen, some);
+        for (uint32_t i = 0; i < some; ++i) {
+            if (!seen[i]) continue;
+            Sa* sa = sas[from + i];
+            if (const Xfrm why = may_pass(db, policies[i], sa); why != Xfrm::ok)
+                refuse(lane, sa, fates[from + i], why);
+            else
+                fates[from + i] = {sa != nullptr ? IpsecWay::esp : IpsecWay::bypass, {}};
+        }
+    }
+}
 
 void ipsec_out(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n) noexcept {
     in_bursts(out, db, lane, packets, fates, n);

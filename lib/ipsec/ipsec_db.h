@@ -91,4 +91,17 @@ struct IpsecFate {
 void ipsec_out(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n) noexcept;
 void ipsec_in(const IpsecDb& db, EspLane& lane, Mbuf** packets, IpsecFate* fates, uint16_t n) noexcept;
 
+// ---- the steps of both, for who does other things in between, or ESP on another lane than the rest. Any n, no
+// packet is changed. Refusals are counted in `lane`, which need not be the one that the SA is worked on.
+
+// ipsec_choose - what the outbound policies say. fates[i].way esp: to be protected by sas[i], which is the current
+// one of children[i]; then, and only then, both are written.
+void ipsec_choose(const IpsecDb& db, EspLane& lane, Mbuf* const* packets, IpsecFate* fates, Sa** sas, ChildId* children, uint16_t n) noexcept;
+// ipsec_current - the SA that protects for this child now. Null: there is none, and the packet's fate says so.
+[[nodiscard]] Sa* ipsec_current(const IpsecDb& db, EspLane& lane, ChildId child, IpsecFate& fate) noexcept;
+// ipsec_query - what an ESP packet (esp_wire() said so) asks the SAD.
+[[nodiscard]] SadQuery ipsec_query(const Mbuf* m, const EspWire& wire) noexcept;
+// ipsec_admit - what the inbound policies say of packets that came through sas[i], null: in plaintext.
+void ipsec_admit(const IpsecDb& db, EspLane& lane, Mbuf* const* packets, Sa* const* sas, IpsecFate* fates, uint16_t n) noexcept;
+
 }  // namespace umbuf
