@@ -40,6 +40,7 @@ struct ConfPort {
     std::string name;    // the file's own
     std::string device;  // as behind --vdev or -a; what is before the first comma is DPDK's name of the port
     uint32_t mtu = 0;    // 0: the device's
+    bool inside = false; // mode esp: what comes in and goes out here crosses no boundary (RFC 4301, 2.1: protected)
     std::vector<IpPrefix> addresses;
     [[nodiscard]] std::string device_name() const { return device.substr(0, device.find(',')); }
 };

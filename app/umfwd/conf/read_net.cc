@@ -50,6 +50,7 @@ void read_port(Keys& keys, Conf& conf) {
     if (!keys.text("device", port.device) && !keys.has("device"))
         keys.missing("device", "what is written behind --vdev or -a, such as \"net_af_packet0,iface=eth0\" or \"0000:00:04.0\"");
     keys.number("mtu", port.mtu, kLeastMtu, kMostMtu);
+    keys.choice("side", port.inside, {{"outside", false}, {"inside", true}});
     keys.words("addresses", "an address with its network, such as \"192.0.2.1/24\", or a list of them", [&](const std::string& said) {
         IpPrefix address;
         if (!to_prefix(said, &address)) return false;
