@@ -24,6 +24,8 @@ struct Engine {
     bool sources;
     // routes - sends by any port, and has the forwarder's Router: its table, its door to the kernel.
     bool routes = false;
+    // ipsec - has the forwarder's Gateway: its policies, SAs and lanes. Such a mode routes, too.
+    bool ipsec = false;
     // begin - control thread, before the lcores run. Null: nothing to prepare.
     Status (*begin)(Stream& stream);
     // burst - the stream's lcore, over and over. Returns packets handled: 0 means "was idle".

@@ -28,6 +28,7 @@
 #include "app/umfwd/engines/engine.h"
 #include "app/umfwd/engines/sendfile.h"
 #include "app/umfwd/engines/seqgen.h"
+#include "app/umfwd/gateway/gateway.h"
 #include "app/umfwd/machine/lane.h"
 #include "app/umfwd/packet/mac_text.h"
 #include "app/umfwd/machine/on_node.h"
@@ -168,6 +169,7 @@ struct Forwarder::State : Run {
     std::unique_ptr<Buffers> buffers;
     std::unique_ptr<Pages> pages;
     std::unique_ptr<Router> router;  // from the first start of a mode that routes
+    std::unique_ptr<Gateway> gateway;  // from the first start of a mode with policies
     std::unique_ptr<PortSet> ports;
     std::set<uint16_t> unread;       // started ports that nobody reads since the last stop
     Report last;                     // the final one
@@ -184,6 +186,7 @@ struct Forwarder::State : Run {
     Result<Plan> make_plan() const;
     [[nodiscard]] Status begin_run(const Engine* wanted, Plan made);
     [[nodiscard]] Status prepare_router(const Plan& made);
+    [[nodiscard]] Status prepare_gateway(const Plan& made);
     [[nodiscard]] Status place();
     [[nodiscard]] Status place_one(const PlannedStream& planned, Lane& lane);
     [[nodiscard]] Run exchange(Run other) { return std::exchange(static_cast<Run&>(*this), std::move(other)); }
@@ -248,16 +251,33 @@ Status Forwarder::State::place_one(const PlannedStream& planned, Lane& lane) {
     stream->tx_port = ports->find(planned.tx_port);
     stream->rx_queue = planned.rx_queue;
     stream->tx_queue = planned.tx_queue;
+    stream->lane = static_cast<uint16_t>(planned.lane);
     stream->burst = settings.burst;
     stream->peer = peer_of(settings, planned.tx_port);
     stream->settings = &settings;
     stream->router = engine->routes ? router.get() : nullptr;
+    stream->gateway = engine->ipsec ? gateway.get() : nullptr;
     for (const uint16_t to : planned.tee) stream->tee.emplace_back(ports->find(to), fmt::format("{},to={}", labels, to));
     if (engine->begin != nullptr)
         if (Status status = engine->begin(*stream); !status) return status;
     lane.streams.push_back(stream.get());
     placed.push_back({planned, lane.lcore, std::move(stream)});
     return {};
+}
+
+// prepare_gateway - before there are TAPs: nothing is to be sent that no policy has seen.
+Status Forwarder::State::prepare_gateway(const Plan& made) {
+    const bool first = gateway == nullptr;
+    if (first) {
+        Result<std::unique_ptr<Gateway>> fresh = Gateway::make(settings, epoch.get());
+        if (!fresh) return fresh.error();
+        gateway = std::move(fresh).value();
+    }
+    std::vector<Port*> of_plan;
+    for (const uint16_t id : made.ports) of_plan.push_back(ports->find(id));
+    gateway->use_ports(of_plan);
+    for (const std::string& note : first ? gateway->notes() : std::vector<std::string>()) say(note + "\n");
+    return gateway->begin_run(made.lcores);
 }
 
 // prepare_router - every port of the plan has its TAP before a lane runs.
@@ -488,6 +508,8 @@ Status Forwarder::start(uint32_t tx_first) {
                                              "nobody shares: start umfwd with --forward-mode={}",
                                              engine->name, id, engine->name)};
     for (const std::string& note : plan.value().notes) say(note + "\n");
+    if (engine->ipsec)
+        if (Status status = s.prepare_gateway(plan.value()); !status) return status;
     if (engine->routes)
         if (Status status = s.prepare_router(plan.value()); !status) return status;
     if (Status status = s.begin_run(engine, std::move(plan).value()); !status) return status;
@@ -644,11 +666,13 @@ void Forwarder::poll() {
     if (s.running && s.engine->poll != nullptr)
         for (const Placed& p : s.placed) s.engine->poll(*p.stream);
     if (s.router != nullptr) s.router->watch_links(s.ports->list());
+    if (s.gateway != nullptr) s.gateway->poll();
     reclaim_set_aside();
     if (rte_rdtsc() - s.sampled >= rte_get_tsc_hz() / 11) s.sample();
 }
 
 Router* Forwarder::router() const noexcept { return state_->router.get(); }
+Gateway* Forwarder::gateway() const noexcept { return state_->gateway.get(); }
 
 void Forwarder::sample() {
     if (!state_->halted) state_->sample();
@@ -684,6 +708,7 @@ Report Forwarder::halt() {
         stat::close();  // before those go whose numbers they are: the file keeps the last ones
     });
     s.placed.clear();
+    s.gateway.reset();
     s.lanes->clear();
     report.zones = s.buffers->report();
     name_holders(report.zones, s.ledger.lines());

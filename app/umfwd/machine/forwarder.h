@@ -55,6 +55,7 @@ class Forwarder {
     [[nodiscard]] std::string config_text() const;      // show config fwd: streams by lcore, as testpmd
     void clear_stats();
     [[nodiscard]] Router* router() const noexcept;      // null: no mode that routes was started yet
+    [[nodiscard]] Gateway* gateway() const noexcept;    // null: no mode with policies was started yet
     // owners - who holds what of each zone, now.
     [[nodiscard]] std::vector<Ledger::Line> owners();
     // poll - control-thread housekeeping: link and removal events to print, headers to reclaim, and ten times a

@@ -28,7 +28,7 @@ inline constexpr uint16_t kMaxBurst = 512;  // testpmd's limit
     X(malformed, "malformed")      /* too short or inconsistent for the mode */ \
     X(not_handled, "not-handled")  /* a packet that the mode has no use for */ \
     X(read_only, "read-only")      /* had to be written, could not be made private */ \
-    X(esp, "esp-refused")          /* mode esp-*: replay, ICV, padding, limits */ \
+    X(esp, "esp-refused")          /* modes esp*: replay, ICV, padding, limits */ \
     X(esp_differs, "esp-cross-check") /* --cross-check: two engines disagree about it */ \
     X(seq_done, "seq-received")    /* mode seqgen: checked and consumed */     \
     X(io_error, "io-error")        /* mode sendfile: the file could not be read there, or before */ \
@@ -44,6 +44,9 @@ inline constexpr uint16_t kMaxBurst = 512;  // testpmd's limit
     X(martian, "martian")          /* an address that no router forwards */    \
     X(other_host, "other-host")    /* a frame for somebody else */             \
     X(port_down, "port-down")      /* the route's port takes no part */        \
+    X(policy, "policy")            /* mode esp: a policy discards it, wants it protected, or none has it */ \
+    X(no_sa, "no-sa")              /* no SA for what came, or none yet for what is to be protected */ \
+    X(keepalive, "keepalive")      /* of a NAT's memory: no loss */            \
     X(drained, "drained")          /* still queued when forwarding stopped */
 
 enum class Drop : uint8_t {
@@ -96,6 +99,7 @@ struct EngineState {
 
 struct Settings;  // settings.h
 class Router;     // route/router.h
+class Gateway;    // gateway/gateway.h
 
 // Locks:  I immutable while forwarding   l the stream's lcore
 struct alignas(64) Stream {
@@ -105,10 +109,12 @@ struct alignas(64) Stream {
     Port* tx_port = nullptr;     // [I]
     uint16_t rx_queue = 0;       // [I]
     uint16_t tx_queue = 0;       // [I] the owner lcore's own: two lcores never share one
+    uint16_t lane = 0;           // [I] the owner lcore's number among those of the run
     uint16_t burst = 0;          // [I] packets per rx_burst, <= kMaxBurst
     rte_ether_addr peer{};       // [I] --eth-peer of the transmit port
     const Settings* settings = nullptr;      // [I]
     Router* router = nullptr;                // [I] modes that route; else null
+    Gateway* gateway = nullptr;              // [I] mode esp; else null
     std::vector<Way> tee;                    // [I] mode tee: where the copies go; modes that route: every other port
     std::unique_ptr<EngineState> state;      // [l]
     const std::string labels;                // [I] of its numbers, and of its mode's

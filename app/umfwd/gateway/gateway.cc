@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// gateway.cc - the gateway's parts, made and kept.
+#include "app/umfwd/gateway/gateway.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include <fmt/format.h>
+#include <rte_lcore.h>
+
+#include "app/umfwd/conf/conf.h"
+#include "drivers/crypto/engines.h"
+
+namespace umbuf::fwd {
+
+namespace {
+
+using stat::Kind;
+
+constexpr char kWhat[] = "of mode esp, by what was done with them", kFree[] = "that need no policy";
+constexpr stat::Field kCounts[] = {
+    {"gateway_packets", "packets", Kind::counter, 1, kWhat, "what=protected"},
+    {"gateway_packets", "packets", Kind::counter, 1, kWhat, "what=opened"},
+    {"gateway_packets", "packets", Kind::counter, 1, kWhat, "what=bypassed"},
+    {"gateway_exempt", "packets", Kind::counter, 1, kFree, "what=nd"},
+    {"gateway_exempt", "packets", Kind::counter, 1, kFree, "what=ike"},
+    {"gateway_exempt", "packets", Kind::counter, 1, kFree, "what=esp"},
+};
+
+// test_engine - with every algorithm that the file's SAs have.
+Status test_engine(const umbuf::Engine& engine, const Conf& conf) {
+    for (const ConfSa& sa : conf.sas)
+        if (const Status tested = engine_selftest(engine, sa.terms.algorithm); !tested)
+            return Error{tested.error().code, fmt::format("{}:{}: sa \"{}\": {}", conf.file, sa.at.line, sa.name, tested.error().text)};
+    return {};
+}
+
+// check_files - a number that nobody remembers is a number that is used twice.
+Status check_files(const Conf& conf) {
+    for (const ConfSa& sa : conf.sas)
+        if (!sa.seq_file.empty())
+            return Error{EOPNOTSUPP, fmt::format("{}:{}: sa.seq_file = \"{}\": mode esp does not keep such files yet; expected seq_floor",
+                                                 conf.file, sa.at.line, sa.seq_file)};
+    return {};
+}
+
+}  // namespace
+
+uint64_t ipsec_clock_s() noexcept {
+    timespec t{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return static_cast<uint64_t>(t.tv_sec);
+}
+
+Result<std::unique_ptr<Gateway>> Gateway::make(const Settings& settings, rte_rcu_qsbr* readers) {
+    std::unique_ptr<Gateway> gateway(new Gateway);
+    gateway->conf_ = settings.conf;
+    if (settings.cross_check != 0) return Error{EOPNOTSUPP, "--cross-check is for modes esp-enc and esp-dec"};
+    const Result<const umbuf::Engine*> engine = find_esp_engine(settings.esp_engine);
+    if (!engine) return Error{engine.error().code, "--esp-engine: " + engine.error().text};
+    const int socket = static_cast<int>(rte_socket_id());
+    IpsecConfig config;
+    config.socket = socket;
+    if (gateway->conf_ != nullptr) config = ipsec_config(*gateway->conf_, socket);
+    Result<std::unique_ptr<IpsecDb>> db = IpsecDb::make(config, *engine.value(), readers);
+    if (!db) return db.error();
+    gateway->db_ = std::move(db.value());
+    if (gateway->conf_ == nullptr) return gateway;
+    if (const Status files = check_files(*gateway->conf_); !files) return files.error();
+    if (const Status tested = test_engine(*engine.value(), *gateway->conf_); !tested) return tested.error();
+    Result<LoadedIpsec> loaded = load_ipsec(*gateway->conf_, *gateway->db_, ipsec_clock_s());
+    if (!loaded) return loaded.error();
+    gateway->loaded_ = std::move(loaded.value());
+    return gateway;
+}
+
+Gateway::~Gateway() { lanes_.clear(); }
+
+void Gateway::use_ports(const std::vector<Port*>& ports) {
+    inside_.fill(false);
+    if (conf_ == nullptr) return;
+    for (const Port* port : ports)
+        inside_[port->id()] = std::ranges::any_of(conf_->ports, [port](const ConfPort& p) { return p.inside && p.device_name() == port->name(); });
+}
+
+std::vector<std::string> Gateway::notes() const {
+    if (std::ranges::any_of(inside_, [](bool inside) { return inside; })) return {};
+    return {"mode esp: every port is outside: what comes in as plaintext, for whomever, wants an inbound policy that bypasses it."};
+}
+
+Status Gateway::begin_run(const std::vector<unsigned>& lcores) {
+    lanes_.clear();
+    lanes_.resize(lcores.size());
+    for (size_t i = 0; i < lcores.size(); ++i) {
+        const int socket = static_cast<int>(rte_lcore_to_socket_id(lcores[i]));
+        Result<std::unique_ptr<EspLane>> esp = EspLane::make(engine(), socket, engine().submit != nullptr ? &db_->sad() : nullptr);
+        if (!esp) return esp.error();
+        const std::string labels = fmt::format("lcore={}", lcores[i]);
+        esp.value()->counters.list(labels);
+        lanes_[i].esp = std::move(esp.value());
+        lanes_[i].counts = stat::Box<GatewayCounts>(kCounts, labels);
+    }
+    return {};
+}
+
+void Gateway::poll() { static_cast<void>(db_->collect()); }
+
+}  // namespace umbuf::fwd

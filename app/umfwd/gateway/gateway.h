@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// gateway.h - what all lanes of mode esp share: SAs and policies, the engine of their keys, and which ports are inside.
+//
+// It lives from the first start of a mode with Engine::ipsec until the halt, so that numbers and windows of SAs go on
+// after a stop and a start.
+//
+//      G1  an SA is worked on by one lane (A2 of sa.h): the one that its child belongs to in this direction.
+//
+// Threads: control, where nothing else is said.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <rte_ethdev.h>
+
+#include "app/umfwd/conf/load_ipsec.h"
+#include "app/umfwd/packet/stream.h"
+#include "app/umfwd/settings.h"
+#include "drivers/net/port.h"
+#include "lib/base/result.h"
+#include "lib/ipsec/ipsec_db.h"
+
+namespace umbuf::fwd {
+
+// ipsec_clock_s - by which SAs live: seconds since some moment. Any thread.
+[[nodiscard]] uint64_t ipsec_clock_s() noexcept;
+
+// What became of a lane's packets besides ESP's own verdicts (LaneCounters).
+struct GatewayCounts {
+    sync::Counter protect, opened, bypassed;
+    sync::Counter discovery, ike, ready;  // that need no policy: ND, IKE, and ESP that the kernel sends for us
+};
+
+// GatewayLane - what one lcore has.
+struct GatewayLane {
+    std::unique_ptr<EspLane> esp;      // [l]
+    stat::Box<GatewayCounts> counts;   // [l] where everybody can read
+};
+
+class Gateway {
+  public:
+    // make - `readers` is what the lanes report to, and lives longer. Of settings.conf all SAs and policies are
+    // loaded; without one there are none, and every packet that crosses is discarded. Error: the engine, memory, or
+    // the file's line of an SA that cannot be.
+    static Result<std::unique_ptr<Gateway>> make(const Settings& settings, rte_rcu_qsbr* readers);
+    ~Gateway();  // no lane runs
+    Gateway(const Gateway&) = delete;
+    Gateway& operator=(const Gateway&) = delete;
+
+    [[nodiscard]] IpsecDb& db() noexcept { return *db_; }  // lanes: its readers' part
+    [[nodiscard]] const umbuf::Engine& engine() const noexcept { return db_->engine; }
+    // loaded - what the configuration's children and SAs are in the database.
+    [[nodiscard]] const LoadedIpsec& loaded() const noexcept { return loaded_; }
+
+    // use_ports - their sides, as the configuration says; others are outside. No lane runs.
+    void use_ports(const std::vector<Port*>& ports);
+    // set_inside - no lane runs.
+    void set_inside(uint16_t port, bool inside) noexcept { inside_[port] = inside; }
+    // inside - is what lies behind the port within the boundary (RFC 4301, 2.1)? Any thread.
+    [[nodiscard]] bool inside(uint16_t port) const noexcept { return inside_[port]; }
+    // notes - for the person who starts it.
+    [[nodiscard]] std::vector<std::string> notes() const;
+
+    // begin_run - for so many lanes. What the last run's lanes counted goes. No lane runs.
+    [[nodiscard]] Status begin_run(const std::vector<unsigned>& lcores);
+    [[nodiscard]] GatewayLane& lane(uint16_t number) noexcept { return lanes_[number]; }
+
+    // poll - now and then: what retired or was removed is freed. Also while lanes run.
+    void poll();
+
+  private:
+    Gateway() = default;
+    std::shared_ptr<const Conf> conf_;         // [I] null: none
+    std::unique_ptr<IpsecDb> db_;              // [I]
+    LoadedIpsec loaded_;                       // [I]
+    std::array<bool, RTE_MAX_ETHPORTS> inside_{};  // [I] while lanes run
+    std::vector<GatewayLane> lanes_;           // [I] while lanes run; goes before the database
+};
+
+}  // namespace umbuf::fwd

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// pass.cc - bursts, sorted and sent on.
+#include "app/umfwd/gateway/pass.h"
+
+#include <algorithm>
+
+#include "app/umfwd/packet/frame.h"
+#include "lib/ipsec/selector.h"
+#include "lib/mbuf/verbs.h"
+
+namespace umbuf::fwd {
+namespace {
+
+Mbuf** mbufs(rte_mbuf** packets) noexcept { return reinterpret_cast<Mbuf**>(packets); }
+
+Drop drop_of(const EspFate& fate) noexcept {
+    switch (fate.why) {
+    case Xfrm::in_no_policy:
+    case Xfrm::in_blocked:
+    case Xfrm::in_template:
+    case Xfrm::out_blocked: return Drop::policy;
+    case Xfrm::in_no_states:
+    case Xfrm::in_state:
+    case Xfrm::out_no_states:
+    case Xfrm::out_bundle:
+    case Xfrm::out_state: return Drop::no_sa;
+    case Xfrm::in_header:
+    case Xfrm::out_header: return Drop::malformed;
+    case Xfrm::in_buffer: return Drop::no_mbuf;
+    case Xfrm::out_error: return fate.error == ENOBUFS ? Drop::no_mbuf : fate.error == EMSGSIZE ? Drop::too_big : Drop::esp;
+    default: return Drop::esp;
+    }
+}
+
+constexpr uint16_t kIpv4Type = 0x0800, kIpv6Type = 0x86dd, kArpType = 0x0806;
+
+// strip, dress - a frame without its Ethernet header, and with it again: nobody wrote where it was.
+bool strip(rte_mbuf* p) noexcept {
+    if (p->data_len <= RTE_ETHER_HDR_LEN) return false;
+    rte_pktmbuf_adj(p, RTE_ETHER_HDR_LEN);
+    return true;
+}
+void dress(rte_mbuf* p) noexcept {
+    p->data_off = static_cast<uint16_t>(p->data_off - RTE_ETHER_HDR_LEN);
+    p->data_len = static_cast<uint16_t>(p->data_len + RTE_ETHER_HDR_LEN);
+    p->pkt_len += RTE_ETHER_HDR_LEN;
+}
+
+// may_be_esp - is it worth a closer look? `p` begins with a whole IP header.
+bool may_be_esp(const rte_mbuf* p, bool v6) noexcept {
+    if (v6) return true;  // behind what headers, esp_wire() finds out
+    const uint8_t proto = *rte_pktmbuf_mtod_offset(p, const uint8_t*, 9);
+    return proto == kProtoEsp || proto == kProtoUdp;
+}
+
+}  // namespace
+
+Pass::Pass(Stream& stream, Gateway& gateway, GatewayLane& lane, const RouteTable& table)
+    : gateway_(gateway), db_(gateway.db()), lane_(lane), esp_(*lane.esp), table_(table), inside_(gateway.inside(stream.rx_port->id())),
+      port_(stream.rx_port->id()) {}
+
+void Pass::refuse(rte_mbuf* p, const EspFate& fate, Departure& out) noexcept { out.die(p, drop_of(fate)); }
+
+bool Pass::exempted(Exempt as) noexcept {
+    switch (as) {
+    case Exempt::no: return false;
+    case Exempt::discovery: lane_.counts->discovery.add(1); break;
+    case Exempt::ike: lane_.counts->ike.add(1); break;
+    case Exempt::ready: lane_.counts->ready.add(1); break;
+    }
+    return true;
+}
+
+// ---- what came in by the port
+
+void Pass::arrived(rte_mbuf** packets, uint16_t n, Departure& out) noexcept {
+    for (uint32_t from = 0; from < n; from += kPassBurst) {
+        const uint16_t some = static_cast<uint16_t>(std::min<uint32_t>(kPassBurst, n - from));
+        look_up(table_, packets + from, looked_.data(), some);
+        sort_out(packets + from, looked_.data(), some, out);
+        if (plain_.n > 0) admit(out);
+        if (closed_.n > 0) open(out);
+        if (onward_.n > 0) onward(out);
+    }
+}
+
+void Pass::sort_out(rte_mbuf** packets, const Looked* looked, uint16_t n, Departure& out) noexcept {
+    Pack& transit = inside_ ? onward_ : plain_;
+    for (uint16_t i = 0; i < n; ++i) {
+        const Looked& at = looked[i];
+        if (__builtin_expect(at.asked && at.hop.kind != RouteKind::local, 1)) transit.add(packets[i], at);
+        else if (!at.asked && at.way == IpWay::dead) out.die(packets[i], at.why);
+        else ours(packets[i], at, out);
+    }
+}
+
+// ours - a packet for this machine: to an address of its own, or to one that is never forwarded.
+void Pass::ours(rte_mbuf* p, const Looked& looked, Departure& out) noexcept {
+    if (looked.asked && may_be_esp(p, looked.v6)) {
+        const EspWire wire = esp_wire(Mbuf::of(p), db_.udp_port);
+        if (wire.kind == EspWireKind::esp) return closed_.add(p, looked);
+        if (wire.kind == EspWireKind::keepalive) return out.die(p, Drop::keepalive);
+        const bool esp_in_pieces = wire.kind == EspWireKind::malformed && wire.ip.proto == kProtoEsp;
+        if (esp_in_pieces) {
+            esp_.counters.count(Xfrm::in_header);
+            return out.die(p, Drop::malformed);
+        }
+    }
+    if (inside_ || exempted(exempt_in(p, looked.asked, db_.udp_port))) return to_kernel(p, out);
+    plain_.add(p, looked);
+}
+
+// admit - plaintext from outside: only what a policy bypasses.
+void Pass::admit(Departure& out) noexcept {
+    std::fill_n(sas_.begin(), plain_.n, nullptr);
+    ipsec_admit(db_, esp_, mbufs(plain_.packets.data()), sas_.data(), fates_.data(), plain_.n);
+    uint64_t bypassed = 0;
+    for (uint16_t i = 0; i < plain_.n; ++i) {
+        rte_mbuf* p = plain_.packets[i];
+        const Looked& at = plain_.looked[i];
+        if (fates_[i].way == IpsecWay::refused) {
+            refuse(p, fates_[i].esp, out);
+            continue;
+        }
+        ++bypassed;
+        if (at.asked && at.hop.kind != RouteKind::local) onward_.add(p, at);
+        else to_kernel(p, out);
+    }
+    lane_.counts->bypassed.add(bypassed);
+    plain_.n = 0;
+}
+
+// open - ESP for us. What comes out is looked at as if it had just come, but for the policies of plaintext.
+void Pass::open(Departure& out) noexcept {
+    const uint16_t n = closed_.n;
+    std::array<SadQuery, kPassBurst> queries;
+    Mbuf** packets = mbufs(closed_.packets.data());
+    for (uint16_t i = 0; i < n; ++i) queries[i] = ipsec_query(packets[i], esp_wire(packets[i], db_.udp_port));
+    db_.sad().lookup(queries.data(), sas_.data(), n);
+    esp_input(esp_, sas_.data(), packets, esp_fates_.data(), n);
+    closed_.n = 0;
+    uint16_t good = 0;
+    for (uint16_t i = 0; i < n; ++i) {
+        if (!esp_fates_[i].ok()) {
+            refuse(&packets[i]->rte, esp_fates_[i], out);
+            continue;
+        }
+        packets[good] = packets[i];
+        sas_[good++] = sas_[i];
+    }
+    if (good == 0) return;
+    ipsec_admit(db_, esp_, packets, sas_.data(), fates_.data(), good);
+    uint16_t in = 0;
+    for (uint16_t i = 0; i < good; ++i) {
+        if (fates_[i].way == IpsecWay::refused) refuse(&packets[i]->rte, fates_[i].esp, out);
+        else packets[in++] = packets[i];
+    }
+    lane_.counts->opened.add(in);
+    opened(closed_.packets.data(), in, out);
+}
+
+void Pass::opened(rte_mbuf** packets, uint16_t n, Departure& out) noexcept {
+    look_up(table_, packets, looked_.data(), n);
+    for (uint16_t i = 0; i < n; ++i) {
+        const Looked& at = looked_[i];
+        if (at.asked && at.hop.kind != RouteKind::local) onward_.add(packets[i], at);
+        else if (!at.asked && at.way == IpWay::dead) out.die(packets[i], at.why);
+        else to_kernel(packets[i], out);
+    }
+}
+
+void Pass::to_group(rte_mbuf** packets, uint16_t n, Departure& out) noexcept {
+    for (uint16_t i = 0; i < n; ++i) {
+        rte_mbuf* p = packets[i];
+        if (!strip(p)) {
+            out.die(p, Drop::malformed);
+            continue;
+        }
+        bool passes = exempted(exempt_in(p, false, db_.udp_port));
+        if (!passes) {
+            Mbuf* m = Mbuf::of(p);
+            Sa* none = nullptr;
+            IpsecFate fate;
+            ipsec_admit(db_, esp_, &m, &none, &fate, 1);
+            passes = fate.way == IpsecWay::bypass;
+            if (passes) lane_.counts->bypassed.add(1);
+            else refuse(p, fate.esp, out);
+        }
+        if (!passes) continue;
+        dress(p);
+        out.punt({.packet = p}, Drop::to_kernel);
+    }
+}
+
+// ---- on the way out
+
+// onward - packets in transit. Who leaves inside crosses nothing.
+void Pass::onward(Departure& out) noexcept {
+    uint16_t asked = 0;
+    for (uint16_t i = 0; i < onward_.n; ++i) {
+        const Looked& at = onward_.looked[i];
+        rte_mbuf* p = onward_.packets[i];
+        if (at.hop.kind == RouteKind::forward && gateway_.inside(at.hop.port)) {
+            const IpFate fate = judge(at);
+            out.carry_out(&p, &fate, 1);
+            continue;
+        }
+        onward_.packets[asked] = p;
+        onward_.looked[asked++] = at;
+    }
+    onward_.n = 0;
+    if (asked == 0) return;
+    ipsec_choose(db_, esp_, mbufs(onward_.packets.data()), fates_.data(), sas_.data(), children_.data(), asked);
+    uint64_t bypassed = 0;
+    for (uint16_t i = 0; i < asked; ++i) {
+        rte_mbuf* p = onward_.packets[i];
+        const Looked& at = onward_.looked[i];
+        if (__builtin_expect(fates_[i].way == IpsecWay::esp, 1)) {
+            cross(p, at, sas_[i], children_[i], out);
+        } else if (fates_[i].way == IpsecWay::bypass) {
+            const IpFate fate = judge(at);
+            out.carry_out(&p, &fate, 1);
+            ++bypassed;
+        } else {
+            refuse(p, fates_[i].esp, out);
+        }
+    }
+    if (bypassed > 0) lane_.counts->bypassed.add(bypassed);
+    if (protect_.n > 0) protect(out);
+}
+
+// cross - a packet that a policy protects: forwarded, and so one hop less to live, before it is (RFC 4301, 5.1.2).
+void Pass::cross(rte_mbuf* p, const Looked& looked, Sa* sa, ChildId child, Departure& out) noexcept {
+    if (const Drop why = unfit(looked); why != Drop::count) return out.punt({.packet = p, .ip = true}, why);
+    if (const Fate aged = age(p); aged != Fate::send) return out.die(p, static_cast<Drop>(aged));
+    protect_.add(p, sa, child);
+}
+
+void Pass::protect(Departure& out) noexcept {
+    const uint16_t n = protect_.n;
+    protect_.n = 0;
+    esp_output(esp_, protect_.sas.data(), protect_.packets.data(), esp_fates_.data(), n);
+    std::array<rte_mbuf*, kPassBurst> outer;
+    uint16_t good = 0;
+    for (uint16_t i = 0; i < n; ++i) {
+        rte_mbuf* p = &protect_.packets[i]->rte;
+        if (__builtin_expect(esp_fates_[i].ok(), 1)) outer[good++] = p;
+        else refuse(p, esp_fates_[i], out);
+    }
+    lane_.counts->protect.add(good);
+    send_outer(outer.data(), good, out);
+}
+
+// send_outer - ESP packets of our own, routed by their outer headers.
+void Pass::send_outer(rte_mbuf** packets, uint16_t n, Departure& out) noexcept {
+    if (n == 0) return;
+    std::array<IpFate, kPassBurst> fates;
+    look_up(table_, packets, looked_.data(), n);
+    for (uint16_t i = 0; i < n; ++i) {
+        fates[i] = judge_own(looked_[i]);
+        // The kernel finds neighbours, and sends by interfaces that are no ports. An answer it would send to us, who
+        // are the source: what has no way, or is too long for it, ends here.
+        const bool for_the_kernel = fates[i].why == Drop::no_neighbour || fates[i].why == Drop::to_kernel;
+        if (fates[i].way == IpWay::kernel && !for_the_kernel) fates[i].way = IpWay::dead;
+    }
+    out.carry_out_own(packets, fates.data(), n);
+}
+
+// ---- what the kernel sends (X2)
+
+void Pass::from_kernel(rte_mbuf** frames, uint16_t n, Departure& out) noexcept {
+    for (uint16_t i = 0; i < n; ++i) {
+        rte_mbuf* p = frames[i];
+        p->port = port_;
+        rte_ether_hdr copy;
+        const auto* ether = static_cast<const rte_ether_hdr*>(bytes_at(p, 0, sizeof copy, &copy));
+        const uint16_t type = ether == nullptr ? 0 : rte_be_to_cpu_16(ether->ether_type);
+        if (inside_ || type == kArpType) {
+            out.frame(p, port_);
+            continue;
+        }
+        const bool ip = type == kIpv4Type || type == kIpv6Type;
+        if (!ip || !strip(p)) {
+            out.die(p, Drop::not_handled);
+            continue;
+        }
+        if (exempted(exempt_out(p, table_, db_.udp_port))) {
+            dress(p);
+            out.frame(p, port_);
+            continue;
+        }
+        onward_.add(p, {});
+        if (onward_.n == kPassBurst) kernel_packets(out);
+    }
+    if (onward_.n > 0) kernel_packets(out);
+}
+
+// kernel_packets - the kernel has routed them, and aged what was not its own.
+void Pass::kernel_packets(Departure& out) noexcept {
+    const uint16_t n = onward_.n;
+    onward_.n = 0;
+    ipsec_choose(db_, esp_, mbufs(onward_.packets.data()), fates_.data(), sas_.data(), children_.data(), n);
+    for (uint16_t i = 0; i < n; ++i) {
+        rte_mbuf* p = onward_.packets[i];
+        if (fates_[i].way == IpsecWay::esp) {
+            protect_.add(p, sas_[i], children_[i]);
+        } else if (fates_[i].way == IpsecWay::bypass) {
+            dress(p);
+            out.frame(p, port_);
+            lane_.counts->bypassed.add(1);
+        } else {
+            refuse(p, fates_[i].esp, out);
+        }
+    }
+    if (protect_.n > 0) protect(out);
+}
+
+}  // namespace umbuf::fwd

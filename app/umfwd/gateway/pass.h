@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// pass.h - what mode esp does with the packets of one turn: policy, ESP, route, each over a burst (RFC 4301, 5).
+//
+//      from outside   ESP for us --> SAD, ESP, inbound policy --.
+//                     else: inbound policy, it must bypass -----+--> for us: the kernel
+//      from inside    ------------------------------------------'
+//                                                               '--> leaves inside: routed
+//                                                               '--> leaves outside: outbound policy
+//                                                                        bypass: routed     protect: aged, ESP, and
+//                                                                                           routed by the outer header
+//
+//      X1  Nothing crosses from outside to inside, or to the kernel, but by an inbound policy; nothing leaves outside
+//          but by an outbound one. What exempt.h says is all that needs none.
+//      X2  What the kernel sends is no better than what is forwarded.
+//      X3  Payload is not copied, nor written but by the cipher (E-1); a header is made private before its hop count is.
+//
+// Thread: the lane's lcore, in a turn.
+#pragma once
+#include <array>
+#include <cstdint>
+
+#include <rte_mbuf.h>
+
+#include "app/umfwd/gateway/exempt.h"
+#include "app/umfwd/gateway/gateway.h"
+#include "app/umfwd/route/departure.h"
+#include "app/umfwd/route/ip_route.h"
+#include "app/umfwd/route/router.h"
+
+namespace umbuf::fwd {
+
+inline constexpr uint16_t kPassBurst = kRouteBurst;
+
+// Pack - packets that go the same way, in their order.
+struct Pack {
+    uint16_t n = 0;
+    std::array<rte_mbuf*, kPassBurst> packets;
+    std::array<Looked, kPassBurst> looked;
+    void add(rte_mbuf* p, const Looked& as) noexcept {
+        packets[n] = p;
+        looked[n++] = as;
+    }
+};
+
+// Bundle - packets to be protected, each by its SA.
+struct Bundle {
+    uint16_t n = 0;
+    std::array<Mbuf*, kPassBurst> packets;
+    std::array<Sa*, kPassBurst> sas;
+    std::array<ChildId, kPassBurst> children;
+    void add(rte_mbuf* p, Sa* sa, ChildId child) noexcept {
+        packets[n] = Mbuf::of(p);
+        sas[n] = sa;
+        children[n++] = child;
+    }
+};
+
+class Pass {
+  public:
+    // A pass lives as long as its stream's state; all of these live longer.
+    Pass(Stream& stream, Gateway& gateway, GatewayLane& lane, const RouteTable& table);
+
+    // Each of these consumes what it is given; `out` carries away what leaves.
+    // arrived - IP packets, any n, without their Ethernet headers.
+    void arrived(rte_mbuf** packets, uint16_t n, Departure& out) noexcept;
+    // to_group - the same for Ethernet's groups: for the kernel, by policy, with the headers that they came with.
+    void to_group(rte_mbuf** packets, uint16_t n, Departure& out) noexcept;
+    // from_kernel - frames for the stream's port.
+    void from_kernel(rte_mbuf** frames, uint16_t n, Departure& out) noexcept;
+
+  private:
+    void sort_out(rte_mbuf** packets, const Looked* looked, uint16_t n, Departure& out) noexcept;
+    void ours(rte_mbuf* p, const Looked& looked, Departure& out) noexcept;
+    void admit(Departure& out) noexcept;
+    void open(Departure& out) noexcept;
+    void opened(rte_mbuf** packets, uint16_t n, Departure& out) noexcept;
+    void onward(Departure& out) noexcept;
+    void cross(rte_mbuf* p, const Looked& looked, Sa* sa, ChildId child, Departure& out) noexcept;
+    void kernel_packets(Departure& out) noexcept;
+    void protect(Departure& out) noexcept;
+    void send_outer(rte_mbuf** packets, uint16_t n, Departure& out) noexcept;
+    void refuse(rte_mbuf* p, const EspFate& fate, Departure& out) noexcept;
+    void to_kernel(rte_mbuf* p, Departure& out) noexcept { out.punt({.packet = p, .ip = true}, Drop::to_kernel); }
+    [[nodiscard]] bool exempted(Exempt as) noexcept;
+
+    Gateway& gateway_;
+    const IpsecDb& db_;
+    GatewayLane& lane_;
+    EspLane& esp_;
+    const RouteTable& table_;
+    const bool inside_;
+    const uint16_t port_;
+    // Of one burst, empty between two.
+    Pack plain_, closed_, onward_;
+    Bundle protect_;
+    std::array<IpsecFate, kPassBurst> fates_;
+    std::array<EspFate, kPassBurst> esp_fates_;
+    std::array<Sa*, kPassBurst> sas_;
+    std::array<ChildId, kPassBurst> children_;
+    std::array<Looked, kPassBurst> looked_;
+};
+
+}  // namespace umbuf::fwd
