@@ -309,15 +309,20 @@ class Namespace:
         run(["ip", "netns", "delete", self.name], check=False)
 
 
+def quiet(interface, mtu=1500):
+    """For umfwd: the kernel sends nothing there, and leaves what it sees as it is."""
+    with contextlib.suppress(OSError):
+        pathlib.Path(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6").write_text("1")
+    run(["ethtool", "-K", interface, "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off"],
+        check=False)
+    run(["ip", "link", "set", interface, "mtu", str(mtu)])
+    run(["ip", "link", "set", interface, "up", "promisc", "on"])
+
+
 def veth(outer, inner, mtu=1500):
     """A pair of interfaces; the outer one is for umfwd, so the kernel keeps quiet on it."""
     run(["ip", "link", "add", outer, "type", "veth", "peer", "name", inner])
-    with contextlib.suppress(OSError):
-        pathlib.Path(f"/proc/sys/net/ipv6/conf/{outer}/disable_ipv6").write_text("1")
-    run(["ethtool", "-K", outer, "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off"],
-        check=False)
-    run(["ip", "link", "set", outer, "mtu", str(mtu)])
-    run(["ip", "link", "set", outer, "up", "promisc", "on"])
+    quiet(outer, mtu)
 
 
 # ---- memory
