@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// frag.cc - mode frag: IPv4 packets longer than --frag-size are cut into fragments (packet/fragment.h).
+// frag.cc - mode frag: IPv4 packets longer than --frag-size are cut into fragments (lib/net/fragment.h).
 //
 // The fragments go, the packet itself is freed. Packets that are short, have DF or are not IPv4 pass unchanged, in
 // their place. All fragments of a packet are made, or it dies as no-mbuf.
@@ -7,10 +7,10 @@
 
 #include "app/umfwd/engines/engines.h"
 #include "app/umfwd/packet/burst.h"
-#include "app/umfwd/packet/fragment.h"
 #include "app/umfwd/packet/frame.h"
 #include "app/umfwd/settings.h"
 #include "lib/mbuf/verbs.h"
+#include "lib/net/fragment.h"
 
 namespace umbuf::fwd {
 namespace {
@@ -18,7 +18,13 @@ namespace {
 Fate plan(const rte_mbuf* p, uint32_t most, Cut& cut) noexcept {
     if (p->pkt_len <= RTE_ETHER_HDR_LEN + most) return Fate::send;
     const Frame frame = parse(p);
-    return frame.l3 == L3::ipv4 ? plan_cut(p, frame.l2_len, frame.l3_len, most, cut) : Fate::send;
+    if (frame.l3 != L3::ipv4) return Fate::send;
+    switch (plan_cut(p, frame.l2_len, frame.l3_len, most, cut)) {
+    case CutPlan::whole: return Fate::send;
+    case CutPlan::pieces: return Fate::kept;
+    case CutPlan::malformed: break;
+    }
+    return dead(Drop::malformed);
 }
 
 // Out - what leaves by the transmit port, in its order. One burst may become many.

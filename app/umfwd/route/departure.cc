@@ -6,10 +6,10 @@
 
 #include <rte_cycles.h>
 
-#include "app/umfwd/packet/fragment.h"
 #include "app/umfwd/settings.h"
 #include "lib/ipsec/ip.h"
 #include "lib/mbuf/verbs.h"
+#include "lib/net/fragment.h"
 
 namespace umbuf::fwd {
 namespace {
@@ -80,9 +80,9 @@ void Departure::carry_out_own(rte_mbuf** packets, const IpFate* fates, uint16_t 
 void Departure::leave_in_pieces(rte_mbuf* p, const Hop& hop) noexcept {
     if (const Fate own = own_header(p, kIpv4Header); own != Fate::send) return die(p, static_cast<Drop>(own));
     Cut how;
-    const Fate planned = plan_cut(p, 0, kIpv4Header, hop.mtu, how);
-    if (planned == Fate::send) return leave(p, hop, false);
-    if (planned != Fate::kept) return die(p, static_cast<Drop>(planned));
+    const CutPlan planned = plan_cut(p, 0, kIpv4Header, hop.mtu, how);
+    if (planned == CutPlan::whole) return leave(p, hop, false);
+    if (planned == CutPlan::malformed) return die(p, Drop::malformed);
     Mbuf* piece = fragments_of(p, how);
     if (piece == nullptr) return die(p, Drop::no_mbuf);
     stream_.stats.made.add(pieces_of(how) - 1);

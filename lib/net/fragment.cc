@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // fragment.cc - heads for fragments, and views of the payload behind them.
-#include "app/umfwd/packet/fragment.h"
+#include "lib/net/fragment.h"
 
 #include <netinet/ip.h>
 
@@ -9,7 +9,7 @@
 
 #include "lib/mbuf/verbs.h"
 
-namespace umbuf::fwd {
+namespace umbuf {
 namespace {
 
 constexpr uint32_t kUnit = RTE_IPV4_HDR_OFFSET_UNITS;  // offsets count in these: 8 bytes
@@ -73,22 +73,22 @@ void free_list(Mbuf* m) noexcept {
 
 }  // namespace
 
-Fate plan_cut(const rte_mbuf* p, uint32_t l2, uint32_t l3, uint32_t most, Cut& cut) noexcept {
+CutPlan plan_cut(const rte_mbuf* p, uint32_t l2, uint32_t l3, uint32_t most, Cut& cut) noexcept {
     cut.first.l2 = l2;
     cut.first.l3 = l3;
     m_copydata(Mbuf::of(p), 0, cut.first.size(), cut.first.bytes);
     const rte_ipv4_hdr* ip = cut.first.ip();
     const uint32_t total = rte_be_to_cpu_16(ip->total_length);
     cut.place = rte_be_to_cpu_16(ip->fragment_offset);
-    if (total <= most || (cut.place & RTE_IPV4_HDR_DF_FLAG) != 0) return Fate::send;
+    if (total <= most || (cut.place & RTE_IPV4_HDR_DF_FLAG) != 0) return CutPlan::whole;
     cut.length = total - cut.first.l3;
     cut.step = (most - cut.first.l3) / kUnit * kUnit;
     const uint32_t before = (cut.place & RTE_IPV4_HDR_OFFSET_MASK) * kUnit;
     // A wrong sum must not leave as a right one.
     const bool right = rte_raw_cksum(ip, cut.first.l3) == UINT16_MAX;
     if (!right || before + cut.length > kMostData || !without_lone_options(cut.first, cut.later))
-        return dead(Drop::malformed);
-    return Fate::kept;
+        return CutPlan::malformed;
+    return CutPlan::pieces;
 }
 
 Mbuf* fragments_of(rte_mbuf* p, Cut& cut) noexcept {
@@ -109,4 +109,4 @@ Mbuf* fragments_of(rte_mbuf* p, Cut& cut) noexcept {
     }
 }
 
-}  // namespace umbuf::fwd
+}  // namespace umbuf

@@ -12,10 +12,10 @@
 
 #include <rte_ip.h>
 
-#include "app/umfwd/packet/burst.h"
+#include "lib/mbuf/mbuf.h"
 #include "lib/mbuf/zone.h"
 
-namespace umbuf::fwd {
+namespace umbuf {
 
 struct Head {  // Ethernet header with tags, IP header with options
     alignas(4) std::byte bytes[kMLen];
@@ -32,13 +32,17 @@ struct Cut {
     uint32_t step = 0;    // payload of each fragment but the last
 };
 
+enum class CutPlan : uint8_t {
+    whole,      // it is short enough, or has DF
+    pieces,     // as `cut` says
+    malformed,  // it cannot be cut right
+};
 // plan_cut - is the packet to be cut, so that no IPv4 packet is longer than `most`, and how? Its IPv4 header, of
-// l3 bytes, stands behind l2 bytes, both contiguous or not. Fate::kept: as `cut` says; send: it is short enough, or
-// has DF; malformed. The packet is only read. most >= 68.
-[[nodiscard]] Fate plan_cut(const rte_mbuf* p, uint32_t l2, uint32_t l3, uint32_t most, Cut& cut) noexcept;
+// l3 bytes, stands behind l2 bytes, both contiguous or not. The packet is only read. most >= 68.
+[[nodiscard]] CutPlan plan_cut(const rte_mbuf* p, uint32_t l2, uint32_t l3, uint32_t most, Cut& cut) noexcept;
 [[nodiscard]] inline uint32_t pieces_of(const Cut& cut) noexcept { return (cut.length - 1) / cut.step + 1; }
 // fragments_of - in order, a list by nextpkt. The packet stays the caller's. Null: out of mbufs, and nothing was
 // made. The lane that owns the packet.
 [[nodiscard]] Mbuf* fragments_of(rte_mbuf* p, Cut& cut) noexcept;
 
-}  // namespace umbuf::fwd
+}  // namespace umbuf
