@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// fragment.h - an IPv4 packet cut into fragments that share its buffer (RFC 791 2.3).
+// fragment.h - an IP packet cut into fragments that share its buffer (RFC 791 2.3, RFC 8200 4.5).
 //
 // A fragment is an mbuf with link and IP header, made here, and behind it a view of its part of the payload. All
 // fragments share the packet's cluster, which the last of the drivers to finish gives back.
@@ -17,7 +17,7 @@
 
 namespace umbuf {
 
-struct Head {  // Ethernet header with tags, IP header with options
+struct Head {  // Ethernet header with tags; IP header with options, or with extension headers and the fragment header
     alignas(4) std::byte bytes[kMLen];
     uint32_t l2 = 0, l3 = 0;
 
@@ -27,7 +27,9 @@ struct Head {  // Ethernet header with tags, IP header with options
 
 struct Cut {
     Head first, later;    // of the first fragment, and of those behind it: fewer options
-    uint32_t place = 0;   // the packet's own fragment field: it may be a fragment already
+    bool v6 = false;
+    uint32_t place = 0;   // IPv4: the packet's own fragment field: it may be a fragment already
+    uint32_t skip = 0;    // bytes of the packet before its payload
     uint32_t length = 0;  // of its payload
     uint32_t step = 0;    // payload of each fragment but the last
 };
@@ -40,6 +42,16 @@ enum class CutPlan : uint8_t {
 // plan_cut - is the packet to be cut, so that no IPv4 packet is longer than `most`, and how? Its IPv4 header, of
 // l3 bytes, stands behind l2 bytes, both contiguous or not. The packet is only read. most >= 68.
 [[nodiscard]] CutPlan plan_cut(const rte_mbuf* p, uint32_t l2, uint32_t l3, uint32_t most, Cut& cut) noexcept;
+// OwnHeader - of a packet that this machine made, and may cut whatever its DF says.
+struct OwnHeader {
+    bool v6;
+    uint32_t bytes;     // IPv6: the headers that stand before the fragment header
+    uint32_t proto_at;  // IPv6: where it is said what follows them
+    uint32_t id;        // of the packet, 16 bits for IPv4: not used before while its fragments could be about
+};
+// plan_own_cut - the same for such a packet, which begins with its IP header and is no fragment.
+[[nodiscard]] CutPlan plan_own_cut(const rte_mbuf* p, const OwnHeader& header, uint32_t most, Cut& cut) noexcept;
+
 [[nodiscard]] inline uint32_t pieces_of(const Cut& cut) noexcept { return (cut.length - 1) / cut.step + 1; }
 // fragments_of - in order, a list by nextpkt. The packet stays the caller's. Null: out of mbufs, and nothing was
 // made. The lane that owns the packet.
