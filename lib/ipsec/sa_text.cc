@@ -55,7 +55,7 @@ constexpr Number kNumbers[] = {
     {"window", kReplayMax, [](SaTerms& t, uint64_t n) { t.window = static_cast<uint32_t>(n); }},
     {"ttl", UINT8_MAX, [](SaTerms& t, uint64_t n) { t.outer.ttl = static_cast<uint8_t>(n); }},
     {"dscp", 63, [](SaTerms& t, uint64_t n) { t.outer.copy_dscp = false, t.outer.dscp = static_cast<uint8_t>(n); }},
-    {"flow", 0xfffff, [](SaTerms& t, uint64_t n) { t.outer.flow_label = static_cast<uint32_t>(n); }},
+    {"flow", 0xfffff, [](SaTerms& t, uint64_t n) { t.outer.copy_flow_label = false, t.outer.flow_label = static_cast<uint32_t>(n); }},
     {"soft-bytes", UINT64_MAX, [](SaTerms& t, uint64_t n) { t.soft.bytes = n; }},
     {"soft-packets", UINT64_MAX, [](SaTerms& t, uint64_t n) { t.soft.packets = n; }},
     {"soft-seconds", UINT64_MAX, [](SaTerms& t, uint64_t n) { t.soft.seconds = n; }},
@@ -101,20 +101,63 @@ size_t take_number(Words words, SaTerms& terms) {
     return 0;
 }
 
-size_t take_text(Words words, SaText& sa) {
+size_t take_text(Words words, SaTerms& terms) {
     if (words.size() < 2) return 0;
-    if (words[0] == "key") return sa.key_file = words[1], 2;
-    if (words[0] == "src" && address(words[1], &sa.terms.src)) return 2;
-    if (words[0] == "dst" && address(words[1], &sa.terms.dst)) return 2;
+    if (words[0] == "src" && address(words[1], &terms.src)) return 2;
+    if (words[0] == "dst" && address(words[1], &terms.dst)) return 2;
     NatOa oa{.known = true, .src = {}, .dst = {}};
     if (words[0] == "nat-oa" && words.size() > 2 && address(words[1], &oa.src) && address(words[2], &oa.dst) && oa.src.v6 == oa.dst.v6)
-        return sa.terms.oa = oa, 3;
+        return terms.oa = oa, 3;
     uint64_t from = 0, to = 0;
     if (words[0] != "udp" || words.size() < 3 || !number(words[1], UINT16_MAX, &from) || !number(words[2], UINT16_MAX, &to)) return 0;
-    sa.terms.udp = true;
-    sa.terms.udp_src = static_cast<uint16_t>(from);
-    sa.terms.udp_dst = static_cast<uint16_t>(to);
+    terms.udp = true;
+    terms.udp_src = static_cast<uint16_t>(from);
+    terms.udp_dst = static_cast<uint16_t>(to);
     return 3;
+}
+
+std::string text_of(const IpAddress& a) {
+    char text[INET6_ADDRSTRLEN];
+    return inet_ntop(a.v6 ? AF_INET6 : AF_INET, a.bytes.data(), text, sizeof(text)) == nullptr ? "?" : text;
+}
+
+std::string hex(uint64_t n) {
+    char text[16];
+    return "0x" + std::string(text, std::to_chars(text, text + sizeof(text), n, 16).ptr);
+}
+
+// Text - words with blanks between them.
+class Text {
+  public:
+    void add(const std::string& words) { said += (said.empty() ? "" : " ") + words; }
+    void add(const std::string& word, uint64_t n, uint64_t usual) {
+        if (n != usual) add(word + " " + std::to_string(n));
+    }
+    void add(const std::string& word, const Lifetime& limit) {
+        add(word + "-bytes", limit.bytes, 0);
+        add(word + "-packets", limit.packets, 0);
+        add(word + "-seconds", limit.seconds, 0);
+    }
+    std::string said;
+};
+
+void add_ends(Text& text, const SaTerms& t) {
+    if (t.src != IpAddress{}) text.add("src " + text_of(t.src));
+    if (t.dst != IpAddress{}) text.add("dst " + text_of(t.dst));
+    if (t.udp) text.add("udp " + std::to_string(t.udp_src) + " " + std::to_string(t.udp_dst));
+    if (t.oa.known) text.add("nat-oa " + text_of(t.oa.src) + " " + text_of(t.oa.dst));
+}
+
+void add_outer(Text& text, const OuterRules& outer) {
+    const OuterRules usual;
+    if (outer.df == DfRule::set) text.add("df set");
+    if (outer.df == DfRule::clear) text.add("df clear");
+    if (!outer.copy_dscp) text.add("dscp " + std::to_string(outer.dscp));
+    text.add("ttl", outer.ttl, usual.ttl);
+    if (!outer.ecn) text.add("no-ecn");
+    if (outer.copy_flow_label) text.add("flow copy");
+    if (!outer.copy_flow_label) text.add("flow", outer.flow_label, usual.flow_label);
+    if (outer.decap_dscp) text.add("decap-dscp");
 }
 
 int digit(char c) {
@@ -149,22 +192,40 @@ struct File {
 
 }  // namespace
 
+Result<size_t> take_sa_words(Words words, SaTerms& terms) {
+    size_t taken = take_choice(words, terms);
+    if (taken == 0) taken = take_number(words, terms);
+    if (taken == 0) taken = take_text(words, terms);
+    if (taken != 0 || words[0] != "alg" || words.size() < 2) return taken;
+    const Result<Algorithm> found = find_algorithm(words[1]);
+    if (!found) return wrong(found.error().text);
+    terms.algorithm = found.value();
+    return size_t{2};
+}
+
+std::string sa_text(const SaTerms& t) {
+    Text text;
+    text.add("spi " + hex(t.spi));
+    if (t.algorithm.cipher != nullptr) text.add("alg " + t.algorithm.name());
+    text.add(t.mode == SaMode::tunnel ? "mode tunnel" : "mode transport");
+    add_ends(text, t);
+    if (t.esn) text.add("esn");
+    text.add("window", t.window, kReplayDefault);
+    add_outer(text, t.outer);
+    text.add("soft", t.soft);
+    text.add("hard", t.hard);
+    return text.said;
+}
+
 Result<SaText> parse_sa(std::string_view text) {
     SaText sa;
     const std::vector<std::string> all = words_of(text);
-    Words words = all;
-    while (!words.empty()) {
-        size_t taken = take_choice(words, sa.terms);
-        if (taken == 0) taken = take_number(words, sa.terms);
-        if (taken == 0) taken = take_text(words, sa);
-        if (taken == 0 && words[0] == "alg" && words.size() > 1) {
-            const Result<Algorithm> found = find_algorithm(words[1]);
-            if (!found) return wrong(found.error().text);
-            sa.terms.algorithm = found.value();
-            taken = 2;
-        }
-        if (taken == 0) return wrong("'" + words[0] + (words.size() > 1 ? " " + words[1] : "") + "' is not understood here; the manual has the words");
-        words = words.subspan(taken);
+    for (Words words = all; !words.empty();) {
+        Result<size_t> taken = take_sa_words(words, sa.terms);
+        if (!taken) return taken.error();
+        if (taken.value() == 0 && words[0] == "key" && words.size() > 1) sa.key_file = words[1], taken = size_t{2};
+        if (taken.value() == 0) return wrong("'" + words[0] + (words.size() > 1 ? " " + words[1] : "") + "' is not understood here; the manual has the words");
+        words = words.subspan(taken.value());
     }
     if (sa.terms.spi == 0) return wrong("'spi' is missing");
     if (sa.terms.algorithm.cipher == nullptr) return wrong("'alg' is missing");

@@ -32,6 +32,13 @@ struct SaText {
 // parse_sa - Error: which word is wrong, or missing.
 [[nodiscard]] Result<SaText> parse_sa(std::string_view text);
 
+// take_sa_words - what it knows from the front of `words`, which are not empty: all words above but `key`. How
+// many they were; 0: it knows none. Error: there is no such algorithm.
+[[nodiscard]] Result<size_t> take_sa_words(std::span<const std::string> words, SaTerms& terms);
+// sa_text - the terms in these words, in one order, without `key`, and without what is as it is when nobody
+// says it: of two SAs with one text the terms are the same, id, generation and seq_floor aside.
+[[nodiscard]] std::string sa_text(const SaTerms& terms);
+
 // read_key - Error: why the file cannot be read, who else could read it, or what in it is no hexadecimal
 // digit, by its place; never what the file says.
 [[nodiscard]] Result<Secret> read_key(const std::string& path);

@@ -38,6 +38,22 @@ TEST(EspSaText, EveryWordIsUnderstood) {
     EXPECT_EQ(t.hard.bytes + 10 * t.hard.packets + 100 * t.hard.seconds, 654u);
 }
 
+// sa_text says all that makes two SAs differ, and no more: reload compares by it.
+TEST(EspSaText, ATextSaysItsTermsAgain) {
+    for (const char* words : {"spi 0x1000 alg aes-gcm-128 mode tunnel src 172.16.0.1 dst 172.16.0.2",
+                              "spi 0xffffffff alg aes-cbc-256+hmac-sha512 mode transport src fd00::1 dst fd00::2 udp 4500 31000 nat-oa 10.1.2.3 10.1.2.4 esn window 512",
+                              "spi 0x100 alg chacha20-poly1305 mode tunnel src 1.2.3.4 dst 1.2.3.5 df set dscp 0 ttl 9 no-ecn flow copy decap-dscp",
+                              "spi 0x100 alg null+hmac-sha1 mode tunnel src 1.2.3.4 dst 1.2.3.5 df clear flow 74565 soft-bytes 1 soft-packets 2 soft-seconds 3 "
+                              "hard-bytes 4 hard-packets 5 hard-seconds 18446744073709551615"}) {
+        Result<SaText> sa = parse_sa(std::string(words) + " key K");
+        ASSERT_TRUE(sa.ok()) << sa.error().text;
+        EXPECT_EQ(sa_text(sa.value().terms), words);
+        sa.value().terms.id = sa.value().terms.generation = 7;
+        sa.value().terms.seq_floor = 9;
+        EXPECT_EQ(sa_text(sa.value().terms), words);
+    }
+}
+
 TEST(EspSaText, AddressesAreOfEitherFamily) {
     const Result<SaText> four = parse_sa(kTunnel);
     ASSERT_TRUE(four.ok()) << four.error().text;
