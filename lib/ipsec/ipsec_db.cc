@@ -27,7 +27,7 @@ Result<SaId> IpsecDb::rekey_out(const NewSa& from) {
     if (!made) return made;
     const Status set = children.set_out(from.child, sad_->resolve(made.value().id, made.value().generation));
     UM_ASSERT(set.ok());  // it was there
-    if (old != nullptr) retired_.push_back({id_of(*old), grace.start()});
+    if (old != nullptr) retire(id_of(*old));
     return made;
 }
 

@@ -51,6 +51,8 @@ class IpsecDb {
     // it when its readers have left, and collect() removes it when none is in flight, so that none is lost.
     // Error: what Sad::add_out() says; all is as it was. Control thread.
     [[nodiscard]] Result<SaId> rekey_out(const NewSa& sa);
+    // retire - an SA that packets do not begin with any more goes like one that was rekeyed. Control thread.
+    void retire(SaId id) { retired_.push_back({id, grace.start()}); }
     // collect - remove what has retired, free what was removed. Returns how many are still held. To be called
     // now and then. Control thread.
     uint32_t collect();
