@@ -281,7 +281,9 @@ TEST(Conf, EveryWrongValueGetsItsLine) {
         {"neighbour", "mac = \"01:00:00:00:00:01\"", "neighbour.mac = \"01:00:00:00:00:01\": expected the address of one station"},
         {"neighbour", "address = \"10.1.0.256\"", "neighbour.address = \"10.1.0.256\": expected an IP address"},
         {"neighbour", "port = 0", "neighbour.port = 0: expected one of the ports: lan"},
-        {"sa", "name = 1", "sa.name = 1: expected a string"},
+        {"sa", "name = 1", "sa.name = 1: expected a name of 1 to 63 letters"},
+        {"sa", "name = \"to b\"", "sa.name = \"to b\": expected a name of 1 to 63 letters"},
+        {"sa", "name = \"all\"", "sa.name = \"all\": expected a name of 1 to 63 letters"},
         {"sa", "direction = \"up\"", "sa.direction = \"up\": expected one of in, out"},
         {"sa", "spi = 255", "sa.spi = 255: expected a number from 256 to 4294967295"},
         {"sa", "spi = 0x100000000", "sa.spi = 4294967296: expected a number from 256 to 4294967295"},
@@ -326,7 +328,7 @@ TEST(Conf, EveryWrongValueGetsItsLine) {
         {"in", "found_by = \"luck\"", "sa.found_by = \"luck\": expected one of spi, spi_dst, spi_dst_src"},
         {"in", "seq_floor = 1", "sa.seq_floor = 1: an inbound SA sends nothing: leave it out"},
         {"in", "seq_file = \"f\"", "sa.seq_file = \"f\": an inbound SA sends nothing: leave it out"},
-        {"policy", "name = 1", "policy.name = 1: expected a string"},
+        {"policy", "name = 1", "policy.name = 1: expected a name"},
         {"policy", "direction = 1", "policy.direction = 1: expected one of in, out"},
         {"policy", "priority = -1", "policy.priority = -1: expected a number from 0 to 2147483647"},
         {"policy", "action = \"encrypt\"", "policy.action = \"encrypt\": expected one of protect, bypass, discard"},
@@ -338,7 +340,7 @@ TEST(Conf, EveryWrongValueGetsItsLine) {
         {"policy", "src_port = 65536", "policy.src_port = 65536: expected \"any\", \"opaque\", a port, or FROM-TO"},
         {"policy", "dst_port = \"9-3\"", "policy.dst_port = \"9-3\": expected \"any\", \"opaque\", a port, or FROM-TO"},
         {"policy", "icmp_type = 8", "policy.icmp_type = 8: expected with protocol icmp or icmpv6 only"},
-        {"policy", "child = 1", "policy.child = 1: expected a string"},
+        {"policy", "child = 1", "policy.child = 1: expected a name"},
     };
     for (const auto& row : rows) EXPECT_EQ(said(row.table, row.line).substr(0, std::string_view(row.expected).size()), row.expected) << row.line;
 }

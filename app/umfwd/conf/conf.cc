@@ -8,6 +8,8 @@
 
 namespace umbuf::fwd {
 
+bool same_key(const Secret& a, const Secret& b) { return a.size() != 0 && a.size() == b.size() && same_bytes(a.data(), b.data(), a.size()); }
+
 const ConfPort* Conf::port_named(std::string_view name) const noexcept {
     const auto at = std::ranges::find(ports, name, &ConfPort::name);
     return at == ports.end() ? nullptr : &*at;

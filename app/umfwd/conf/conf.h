@@ -47,10 +47,11 @@ struct ConfPort {
 
 struct ConfSa {
     Place at;
-    std::string name, child;
+    std::string name, child;  // words.h: is_name()
     Direction direction = Direction::out;
     SaTerms terms;
     SadKey found_by = SadKey::spi;  // inbound
+    bool floor_known = false;       // outbound: somebody has said terms.seq_floor
     std::string seq_file;           // outbound; "": none. A path that can be opened from where umfwd runs
     Secret key;
 };
@@ -118,6 +119,13 @@ struct ConfRead {
     std::shared_ptr<const Conf> conf;  // null: there are errors
     std::vector<std::string> errors;   // a line each: FILE:LINE: key = value: what was expected
 };
+// counts_nonces - a number that is used twice under one key gives the key's secrets away.
+[[nodiscard]] inline bool counts_nonces(const Algorithm& algorithm) { return algorithm.cipher != nullptr && algorithm.cipher->iv == 8; }
+// same_key - both have one, and it is the same. Takes as long wherever they differ.
+[[nodiscard]] bool same_key(const Secret& a, const Secret& b);
+// ends_of_one - the two ends of one SA, in a program that is both: for tests.
+[[nodiscard]] inline bool ends_of_one(const ConfSa& a, const ConfSa& b) { return a.direction != b.direction && a.terms.spi == b.terms.spi; }
+
 // read_conf - needs no EAL. `readable`: keys may be in a file that others can read.
 [[nodiscard]] ConfRead read_conf(const std::string& path, bool readable = false);
 

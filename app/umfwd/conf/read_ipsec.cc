@@ -16,8 +16,13 @@ namespace {
 
 constexpr uint64_t kMostNumber = INT64_MAX;  // TOML has no greater ones
 
-// counts_nonces - a number that is used twice under one key gives the key's secrets away.
-bool counts_nonces(const Algorithm& algorithm) { return algorithm.cipher != nullptr && algorithm.cipher->iv == 8; }
+// name_in - false: it is there, and is none.
+bool name_in(Keys& keys, const char* key, std::string& name) {
+    return keys.word(key, kNameText, [&name](const std::string& said) { return name = said, is_name(said); });
+}
+
+// name_of - one that has none is known again by what it is, wherever in the file it stands.
+std::string name_of(const ConfSa& sa) { return fmt::format("{}-{}-{:#x}", sa.child, sa.direction == Direction::in ? "in" : "out", sa.terms.spi); }
 
 // SaReader - one [[sa]].
 class SaReader {
@@ -27,8 +32,8 @@ class SaReader {
 
     void read() {
         sa_.at = keys_.place();
-        if (!keys_.text("name", sa_.name) && !keys_.has("name")) sa_.name = fmt::format("line {}", sa_.at.line);
-        if (!keys_.text("child", sa_.child) && !keys_.has("child")) keys_.missing("child", "the name by which policies protect, such as \"office\"");
+        name_in(keys_, "name", sa_.name);
+        if (!name_in(keys_, "child", sa_.child) && !keys_.has("child")) keys_.missing("child", "the name by which policies protect, such as \"office\"");
         direction_known_ = keys_.choice("direction", sa_.direction, {{"in", Direction::in}, {"out", Direction::out}});
         if (!keys_.has("direction")) keys_.missing("direction", "in or out");
         const bool spi = keys_.number("spi", sa_.terms.spi, 256, UINT32_MAX);
@@ -42,6 +47,7 @@ class SaReader {
         read_lifetime("hard", sa_.terms.hard);
         if (direction_known_) read_what_the_direction_has();
         else know_what_a_direction_has();
+        if (!keys_.has("name")) sa_.name = name_of(sa_);
         if (spi && direction_known_) conf_.sas.push_back(std::move(sa_));
     }
 
@@ -168,7 +174,7 @@ class SaReader {
 
     void read_outbound() {
         for (const char* key : {"window", "found_by", "nat_oa"}) keys_.out_of_place(key, "an outbound SA receives nothing");
-        const bool floor = keys_.number("seq_floor", sa_.terms.seq_floor, 0, kMostNumber);
+        const bool floor = sa_.floor_known = keys_.number("seq_floor", sa_.terms.seq_floor, 0, kMostNumber);
         std::string file;
         if (keys_.text("seq_file", file)) sa_.seq_file = beside(file);
         if (!floor && !keys_.has("seq_floor") && !keys_.has("seq_file") && counts_nonces(sa_.terms.algorithm))
@@ -192,7 +198,7 @@ class PolicyReader {
 
     void read() {
         out_.at = keys_.place();
-        if (!keys_.text("name", out_.name)) out_.name = fmt::format("line {}", out_.at.line);
+        if (!name_in(keys_, "name", out_.name) && !keys_.has("name")) out_.name = fmt::format("line-{}", out_.at.line);
         Policy& p = out_.policy;
         keys_.choice("direction", p.direction, {{"in", Direction::in}, {"out", Direction::out}});
         if (!keys_.has("direction")) keys_.missing("direction", "in or out");
@@ -212,7 +218,7 @@ class PolicyReader {
         const bool known = keys_.choice("action", p.action, {{"protect", Action::protect}, {"bypass", Action::bypass}, {"discard", Action::discard}});
         if (!keys_.has("action")) keys_.missing("action", "protect, bypass or discard");
         if (known && p.action != Action::protect) return keys_.out_of_place("child", "only what is protected has one");
-        if (!keys_.text("child", out_.child) && !keys_.has("child") && known) keys_.missing("child", "the name that its SAs have as their child");
+        if (!name_in(keys_, "child", out_.child) && !keys_.has("child") && known) keys_.missing("child", "the name that its SAs have as their child");
     }
 
     void read_protocol() {
@@ -289,8 +295,6 @@ class PolicyReader {
     bool right_ = true;
 };
 
-bool same_key(const Secret& a, const Secret& b) { return a.size() != 0 && a.size() == b.size() && same_bytes(a.data(), b.data(), a.size()); }
-
 // found_alike - would a packet of the one be taken for the other's?
 bool found_alike(const ConfSa& a, const ConfSa& b) {
     if (a.direction != Direction::in || b.direction != Direction::in) return false;
@@ -298,9 +302,6 @@ bool found_alike(const ConfSa& a, const ConfSa& b) {
     if (a.found_by == SadKey::spi) return true;
     return a.terms.dst == b.terms.dst && (a.found_by == SadKey::spi_dst || a.terms.src == b.terms.src);
 }
-
-// ends_of_one - the two ends of one SA, in a program that is both: for tests.
-bool ends_of_one(const ConfSa& a, const ConfSa& b) { return a.direction != b.direction && a.terms.spi == b.terms.spi; }
 
 void check_pair(const ConfSa& sa, const ConfSa& before, Problems& problems) {
     const auto complain = [&](const std::string& text) { problems.add(sa.at, fmt::format("{}, of line {}", text, before.at.line)); };

@@ -68,6 +68,11 @@ bool to_span(const std::string& text, uint64_t most, uint64_t* from, uint64_t* t
     return dash == std::string::npos || (to_number(text.substr(dash + 1), most, to) && *from <= *to);
 }
 
+bool is_name(const std::string& text) {
+    constexpr std::string_view kMay = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+:@";
+    return !text.empty() && text.size() < 64 && text != "all" && text.find_first_not_of(kMay) == std::string::npos;
+}
+
 bool to_mac(const std::string& text, rte_ether_addr* mac) {
     return text.find('\0') == std::string::npos && rte_ether_unformat_addr(text.c_str(), mac) == 0;
 }

@@ -24,6 +24,9 @@ namespace umbuf::fwd {
 [[nodiscard]] bool to_range(const std::string& text, IpRange* range);
 // to_span - N, or FROM-TO; at most `most`, and not backwards.
 [[nodiscard]] bool to_span(const std::string& text, uint64_t most, uint64_t* from, uint64_t* to);
+// is_name - of an SA, a child or a policy: 1 to 63 letters, digits and . _ - + : @, and not "all".
+[[nodiscard]] bool is_name(const std::string& text);
+inline constexpr const char* kNameText = "a name of 1 to 63 letters, digits and . _ - + : @, other than all";
 [[nodiscard]] bool to_mac(const std::string& text, rte_ether_addr* mac);
 // to_protocol - a name, or a number up to 255.
 [[nodiscard]] bool to_protocol(const std::string& text, uint8_t* protocol);
