@@ -50,8 +50,9 @@ struct Route {
 // Neighbours are what the kernel says they are. Only a reachable one has an address to send to.
 enum class NeighbourState : uint8_t { unknown, pending, failed, reachable };
 
-// Hop - a copy for the packet that asked: nothing of it changes when the tables do.
-struct Hop {
+// Hop - a copy for the packet that asked: nothing of it changes when the tables do. It is copied from array to array,
+// in one move: a copy in parts that overlap, or of what was just written in parts, waits for the stores.
+struct alignas(16) Hop {
     RouteKind kind = RouteKind::none;
     NeighbourState state = NeighbourState::unknown;  // forward
     uint16_t port = 0;                               // forward

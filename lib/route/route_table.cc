@@ -27,7 +27,7 @@ Result<uint32_t> RouteTable::take(const Route& route) {
         return found->second.number;
     }
     if (free_.empty()) return Error{ENOSPC, "there are more next hops than the forwarding tables have numbers for"};
-    NextHop hop{route.kind, route.port, route.mtu, -1};
+    NextHop hop{{route.kind, NeighbourState::unknown, route.port, route.mtu, {}}, -1};
     if (route.gatewayed) {
         hop.gateway = neighbours_->hold(neighbour_key(route.port, route.gateway));
         if (hop.gateway < 0) return Error{ENOSPC, "there is no room for one more gateway"};
@@ -107,29 +107,37 @@ void fill(NeighbourKey& key, const uint8_t (&to)[16]) noexcept {
     std::memcpy(key.address, to, sizeof key.address);
 }
 
+bool same(const uint32_t& a, const uint32_t& b) noexcept { return a == b; }
+bool same(const uint8_t (&a)[16], const uint8_t (&b)[16]) noexcept { return std::memcmp(a, b, sizeof a) == 0; }
+
 }  // namespace
 
+// resolve - packets to one destination come in runs, ESP's above all: such a run asks once.
 template <class To>
 void RouteTable::resolve(const To* to, const uint64_t* numbers, Hop* hops, uint16_t n) const noexcept {
     NeighbourKey keys[kRouteBurst];
     int32_t places[kRouteBurst];
-    uint16_t whose[kRouteBurst], asked = 0;
+    uint16_t whose[kRouteBurst], asked = 0, again[kRouteBurst], repeated = 0;
     for (uint16_t i = 0; i < n; ++i) {
         const NextHop& next = hops_[numbers[i]];
-        hops[i] = {next.kind, NeighbourState::unknown, next.port, next.mtu, {}};
-        if (next.kind != RouteKind::forward) continue;
+        hops[i] = next.hop;
+        if (next.hop.kind != RouteKind::forward) continue;
+        if (i > 0 && numbers[i] == numbers[i - 1] && same(to[i], to[i - 1])) {
+            again[repeated++] = i;
+            continue;
+        }
         if (next.gateway >= 0) {
             neighbours_->look(next.gateway, hops[i]);
             continue;
         }
-        keys[asked].port = next.port;
+        keys[asked].port = next.hop.port;
         fill(keys[asked], to[i]);
         whose[asked++] = i;
     }
-    if (asked == 0) return;
-    neighbours_->find(keys, places, asked);
+    if (asked > 0) neighbours_->find(keys, places, asked);
     for (uint16_t k = 0; k < asked; ++k)
         if (places[k] >= 0) neighbours_->look(places[k], hops[whose[k]]);
+    for (uint16_t k = 0; k < repeated; ++k) hops[again[k]] = hops[again[k] - 1];
 }
 
 void RouteTable::lookup4(const uint32_t* to, Hop* hops, uint16_t n) const noexcept {

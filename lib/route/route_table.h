@@ -53,8 +53,7 @@ class RouteTable {
 
   private:
     struct NextHop {
-        RouteKind kind = RouteKind::none;
-        uint16_t port = 0, mtu = 0;
+        Hop hop;               // without its neighbour
         int32_t gateway = -1;  // its place; -1: the destination itself is to be found
     };
     struct Use {

@@ -255,7 +255,7 @@ void Pass::protect(Departure& out) noexcept {
 void Pass::send_outer(rte_mbuf** packets, uint16_t n, Departure& out) noexcept {
     if (n == 0) return;
     std::array<IpFate, kPassBurst> fates;
-    look_up(table_, packets, looked_.data(), n);
+    look_up_own(table_, packets, looked_.data(), n);
     for (uint16_t i = 0; i < n; ++i) {
         fates[i] = judge_own(looked_[i]);
         // The kernel finds neighbours, and sends by interfaces that are no ports. An answer it would send to us, who

@@ -60,6 +60,20 @@ void trim(rte_mbuf* p, uint32_t length) noexcept {
     }
 }
 
+// sum_is_right - of a header of `n` bytes, a multiple of four (RFC 1071): words of four at a time, in any order of bytes.
+bool sum_is_right(const std::byte* header, uint32_t n) noexcept {
+    uint64_t sum = 0;
+    for (uint32_t at = 0; at < n; at += 4) {
+        uint32_t word;
+        std::memcpy(&word, header + at, sizeof word);
+        sum += word;
+    }
+    sum = (sum & UINT32_MAX) + (sum >> 32);
+    sum = (sum & UINT16_MAX) + (sum >> 16);
+    sum = (sum & UINT16_MAX) + (sum >> 16);
+    return sum == UINT16_MAX;
+}
+
 bool multicast4(uint32_t a) noexcept { return a >> 28 == 0xe; }
 bool this_net4(uint32_t a) noexcept { return a >> 24 == 0 || a >> 24 == 127; }
 
@@ -71,7 +85,7 @@ bool check4(rte_mbuf*& p, Looked& ask, uint32_t& to) noexcept {
     if (header < kIpv4Header || !contiguous(p, header, ask)) return false;
     const std::byte* at = bytes_of(p);
     ask.length = load16(at + kTotalLength);
-    if (ask.length < header || ask.length > p->pkt_len || rte_raw_cksum(at, header) != UINT16_MAX) return false;
+    if (ask.length < header || ask.length > p->pkt_len || !sum_is_right(at, header)) return false;
     trim(p, ask.length);
     const uint32_t from = load32(at + kSrc4);
     to = load32(at + kDst4);
@@ -133,6 +147,14 @@ struct Asked {
     }
 };
 
+// ask - the tables, for all that want to.
+void ask(const RouteTable& table, Asked<uint32_t>& v4, Asked<uint8_t[16]>& v6, Looked* looked) noexcept {
+    if (v4.n > 0) table.lookup4(v4.to, v4.hops, v4.n);
+    if (v6.n > 0) table.lookup6(v6.to, v6.hops, v6.n);
+    v4.answer(looked);
+    v6.answer(looked);
+}
+
 void look_up_some(const RouteTable& table, rte_mbuf** packets, Looked* looked, uint16_t n) noexcept {
     Asked<uint32_t> v4;
     Asked<uint8_t[16]> v6;
@@ -146,10 +168,30 @@ void look_up_some(const RouteTable& table, rte_mbuf** packets, Looked* looked, u
         if (version == 4 && check4(packets[i], of, v4.to[v4.n])) v4.whose[v4.n++] = i;
         if (version == 6 && check6(packets[i], of, v6.to[v6.n])) v6.whose[v6.n++] = i;
     }
-    if (v4.n > 0) table.lookup4(v4.to, v4.hops, v4.n);
-    if (v6.n > 0) table.lookup6(v6.to, v6.hops, v6.n);
-    v4.answer(looked);
-    v6.answer(looked);
+    ask(table, v4, v6, looked);
+}
+
+void look_up_own_some(const RouteTable& table, rte_mbuf** packets, Looked* looked, uint16_t n) noexcept {
+    Asked<uint32_t> v4;
+    Asked<uint8_t[16]> v6;
+    for (uint16_t i = 0; i < n; ++i) {
+        const std::byte* at = bytes_of(packets[i]);
+        Looked& of = looked[i];
+        of = {};
+        of.v6 = static_cast<uint32_t>(at[0]) >> 4 == 6;
+        of.length = static_cast<uint16_t>(packets[i]->pkt_len);
+        if (of.v6) {
+            of.ttl = static_cast<uint8_t>(at[kHopLimit]);
+            std::memcpy(v6.to[v6.n], at + kDst6, sizeof v6.to[0]);
+            v6.whose[v6.n++] = i;
+        } else {
+            of.ttl = static_cast<uint8_t>(at[kTtl]);
+            of.may_cut = (load16(at + kFragment) & kDf) == 0;
+            v4.to[v4.n] = load32(at + kDst4);
+            v4.whose[v4.n++] = i;
+        }
+    }
+    ask(table, v4, v6, looked);
 }
 
 // no_way - true: the packet is not for a next hop, and *fate says where it ends.
@@ -177,6 +219,11 @@ IpFate by_the_hop(const Looked& looked) noexcept {
 void look_up(const RouteTable& table, rte_mbuf** packets, Looked* looked, uint16_t n) noexcept {
     for (uint16_t i = 0; i < n; i = static_cast<uint16_t>(i + kRouteBurst))
         look_up_some(table, packets + i, looked + i, std::min<uint16_t>(kRouteBurst, static_cast<uint16_t>(n - i)));
+}
+
+void look_up_own(const RouteTable& table, rte_mbuf** packets, Looked* looked, uint16_t n) noexcept {
+    for (uint16_t i = 0; i < n; i = static_cast<uint16_t>(i + kRouteBurst))
+        look_up_own_some(table, packets + i, looked + i, std::min<uint16_t>(kRouteBurst, static_cast<uint16_t>(n - i)));
 }
 
 Drop unfit(const Looked& looked) noexcept {
@@ -212,16 +259,13 @@ Fate age(rte_mbuf*& p) noexcept {
     const bool v6 = static_cast<uint32_t>(*bytes_of(p)) >> 4 == 6;
     if (const Fate fate = own_header(p, v6 ? kIpv6Header : kIpv4Header); fate != Fate::send) return fate;
     std::byte* at = rte_pktmbuf_mtod(p, std::byte*);
-    std::byte& ttl = at[v6 ? kHopLimit : kTtl];
-    uint16_t was = 0, is = 0;
-    std::memcpy(&was, at + kTtl, sizeof was);
-    ttl = static_cast<std::byte>(static_cast<uint32_t>(ttl) - 1);
-    if (v6) return Fate::send;
-    std::memcpy(&is, at + kTtl, sizeof is);
-    uint16_t sum = 0;
-    std::memcpy(&sum, at + kChecksum, sizeof sum);
-    sum = sum_adjust(sum, was, is);
-    std::memcpy(at + kChecksum, &sum, sizeof sum);
+    if (v6) {
+        at[kHopLimit] = static_cast<std::byte>(static_cast<uint32_t>(at[kHopLimit]) - 1);
+        return Fate::send;
+    }
+    const uint16_t was = load16(at + kTtl), is = static_cast<uint16_t>(was - 0x100);  // and the protocol
+    store16(at + kTtl, is);
+    store16(at + kChecksum, sum_adjust(load16(at + kChecksum), was, is));
     return Fate::send;
 }
 

@@ -18,7 +18,7 @@ enum class IpWay : uint8_t {
     kernel,   // the kernel knows what to do, or whom to answer: `why`
     dead,     // of `why`
 };
-struct IpFate {
+struct alignas(16) IpFate {
     IpWay way = IpWay::dead;
     Drop why = Drop::malformed;  // kernel, dead
     Hop hop;                     // forward, cut: reachable
@@ -32,7 +32,7 @@ void route_burst(const RouteTable& table, rte_mbuf** packets, IpFate* fates, uin
 // ---- the same in two steps, for a mode with more to ask in between
 
 // Looked - what a packet says of itself, and the table of its destination.
-struct Looked {
+struct alignas(16) Looked {
     bool asked = false;       // the table was. Else `why` says how it ends: `way` is kernel or dead
     IpWay way = IpWay::dead;
     Drop why = Drop::malformed;
@@ -46,6 +46,8 @@ struct Looked {
 };
 // look_up - the first step: route_burst() without its judgement.
 void look_up(const RouteTable& table, rte_mbuf** packets, Looked* looked, uint16_t n) noexcept;
+// look_up_own - the same for packets that were made here, headers and all, and are not in doubt.
+void look_up_own(const RouteTable& table, rte_mbuf** packets, Looked* looked, uint16_t n) noexcept;
 // judge - the second: what the answer means for a packet on its way.
 [[nodiscard]] IpFate judge(const Looked& looked) noexcept;
 // judge_own - for one that was made here, such as an ESP packet: its hop count is not this router's to look at.
