@@ -20,6 +20,7 @@
 #include "app/umbench/refcount/workload.h"
 #include "app/umbench/stats.h"
 #include "app/umbench/windows.h"
+#include "drivers/crypto/engines.h"
 #include "lib/ipsec/algorithm.h"
 #include "lib/mbuf/refs.h"
 
@@ -282,12 +283,17 @@ const std::vector<std::string> kCompleteAlgorithms = {"aes-gcm-128", "aes-gcm-25
 
 Status esp(Options& options) {
     if (options.complete) options.esp_plan.algorithms = kCompleteAlgorithms;
-    Result<std::vector<EspRow>> rows = measure_esp(options.esp_plan, [](const std::string& line) {
+    const Result<EspReport> report = measure_esp(options.esp_plan, [](const std::string& line) {
         fmt::print(stderr, "umbench: {}\n", line);
     });
-    if (!rows) return rows.error();
-    fmt::print("{}", esp_table(rows.value()));
-    return options.json_file.empty() ? Status{} : write_text(options.json_file, esp_json(rows.value()));
+    if (!report) return report.error();
+    fmt::print("{}", esp_table(report.value()));
+    return options.json_file.empty() ? Status{} : write_text(options.json_file, esp_json(report.value().rows));
+}
+
+std::string check_engine(const std::string& name) {
+    const Status known = check_esp_engine(name);
+    return known ? "" : known.error().text;
 }
 
 std::string check_algorithm(const std::string& name) {
@@ -301,8 +307,8 @@ void add_esp(CLI::App& app, Options& options) {
     e->add_option("--json", options.json_file, "also write the medians there; - is standard output");
     e->add_option("--rounds", plan.rounds, "runs of each way, per case")
         ->capture_default_str()->check(CLI::Range(1, 1000));
-    e->add_option("--engine", plan.engines, "some engines only (default: all)")
-        ->delimiter(',')->check(CLI::IsMember(esp_engines()));
+    e->add_option("--engines,--engine", plan.engines, "all cases with each (default: ipsec-mb, and some with crypto devices)")
+        ->delimiter(',')->check(CLI::Validator(check_engine, "NAME"));
     CLI::Option* algorithm = e->add_option("--algorithm", plan.algorithms, "which, by the names of docs/ipsec.md");
     algorithm->capture_default_str()->delimiter(',')->check(CLI::Validator(check_algorithm, "NAME"));
     e->add_flag("--complete", options.complete, "an algorithm of each kind")->excludes(algorithm);

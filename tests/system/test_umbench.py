@@ -14,6 +14,7 @@ KEYS = {"vdev", "mode", "umfwd_mpps", "testpmd_mpps", "ratio"}
 
 SCHEMES = ("list", "weighted")
 ESP_CASE = ("engine", "algorithm", "direction", "source", "working_set", "sas", "size")
+ESP_ENGINES = ("ipsec-mb", "cryptodev:crypto_aesni_gcm", "cryptodev:crypto_aesni_mb", "cryptodev:crypto_openssl")
 ESP_NUMBERS = ("cycles_per_packet", "librte_ipsec", "raw_ipsec_mb", "unshare_in_place")
 
 
@@ -90,7 +91,7 @@ class Umbench(case.SystemTest):
         report = self.logs / "esp.json"
         bench = self.lab.program("umbench", [
             lab.BUILD / "app" / "umbench", "esp", "--rounds", "1", "--size", "64,1420", "--sas", "20", "--packets",
-            "256", "--algorithm", "aes-gcm-128,aes-cbc-128+hmac-sha1", "--json", report])
+            "256", "--algorithm", "aes-gcm-128,aes-cbc-128+hmac-sha1", "--engines", "ipsec-mb", "--json", report])
         self.assertEqual(bench.wait(), 0, bench.last_words())
         rows = json.loads(report.read_text())
         self.assertEqual([tuple(row[key] for key in ESP_CASE) for row in rows],
@@ -110,6 +111,32 @@ class Umbench(case.SystemTest):
                     self.assertTrue(math.isfinite(row[key]) and row[key] > 0, f"{key} of {row}")
                 else:
                     self.assertIsNone(row[key], f"{key} of {row}")
+
+    def test_crypto_devices_have_rows_of_esp_beside_ipsec_mb(self):
+        report = self.logs / "engines.json"
+        bench = self.lab.program("umbench", [
+            lab.BUILD / "app" / "umbench", "esp", "--rounds", "1", "--size", "300", "--sas", "3", "--working-set", "inside",
+            "--json", report])
+        self.assertEqual(bench.wait(), 0, bench.last_words())
+        rows = json.loads(report.read_text())
+        self.assertEqual([tuple(row[key] for key in ("engine", "direction", "source")) for row in rows],
+                         [(engine, direction, source) for engine in ESP_ENGINES
+                          for direction in ("encrypt", "decrypt")
+                          for source in ("private", "shared", "unmapped")])
+        for row in rows:
+            for key in ESP_NUMBERS:
+                self.assertTrue(math.isfinite(row[key]) and row[key] > 0, f"{key} of {row}")
+        self.assertNotIn("left out", bench.output())
+
+    def test_an_engine_of_esp_that_is_not_here_is_left_out_and_named(self):
+        bench = self.lab.program("umbench", [
+            lab.BUILD / "app" / "umbench", "esp", "--rounds", "1", "--size", "64", "--sas", "1", "--working-set", "inside",
+            "--source", "private", "--direction", "encrypt", "--algorithm", "aes-gcm-128,chacha20-poly1305",
+            "--engines", "security,cryptodev:crypto_aesni_gcm"])
+        self.assertEqual(bench.wait(), 0, bench.last_words())
+        self.assertRegex(bench.output(), r"(?m)^cryptodev:crypto_aesni_gcm +aes-gcm-128 ")
+        self.assertRegex(bench.output(), r"(?m)^left out: security: no device: ")
+        self.assertRegex(bench.output(), r"(?m)^left out: cryptodev:crypto_aesni_gcm has no chacha20-poly1305$")
 
     def test_a_scheme_that_there_is_not_is_refused_before_anything_runs(self):
         status, bench = self.umbench("packets", "--scheme", "weighted,nonesuch")

@@ -15,6 +15,9 @@
 // that they are four times L2, and 512 that came out wait, as in a port's ring, before they are freed.
 // SAs are used in an order that cannot be foretold.
 //
+// What was opened is held to what was protected, and what was protected is opened by IPsec-MB and held to the
+// same, all of it in the round that is thrown away: a way that is fast and wrong has no row.
+//
 // Source private: received packets. Shared: copies of received packets (m_copypacket) that another holder
 // still has. Unmapped: a header, and payload in pages without an address for the CPU.
 #pragma once
@@ -27,6 +30,8 @@
 namespace umbuf::bench {
 
 struct EspPlan {
+    // engines - by the names of drivers/crypto/engines.h. Empty: kEspEngines, all cases with the first, and with each
+    // of the others a few.
     std::vector<std::string> engines, algorithms = {"aes-gcm-128"}, directions = {"encrypt", "decrypt"};
     std::vector<unsigned> sizes = {64, 256, 512, 1024, 1420}, sas = {1, 1000};
     std::vector<std::string> sources = {"private", "shared", "unmapped"}, working_sets = {"inside", "beyond"};
@@ -41,15 +46,21 @@ struct EspRow {
     std::vector<double> umbuf, librte_cpu, librte_lookaside, raw, unshare;
 };
 
-[[nodiscard]] std::vector<std::string> esp_engines();
-// measure_esp - all of it; starts EAL in this process. progress: a line for each case. Error: what could not be
-// had, or which way did not do a packet.
-[[nodiscard]] Result<std::vector<EspRow>> measure_esp(const EspPlan& plan, const std::function<void(const std::string&)>& progress);
+inline constexpr const char* kEspEngines[] = {"ipsec-mb", "cryptodev:crypto_aesni_gcm", "cryptodev:crypto_aesni_mb",
+                                              "cryptodev:crypto_openssl"};
 
-// esp_table - for people, with how far the goals are met; esp_json - an array of {engine, algorithm,
+struct EspReport {
+    std::vector<EspRow> rows;
+    std::vector<std::string> left_out;  // which engine, or which algorithm of it, and why: it cannot be had here
+};
+// measure_esp - all of it; starts EAL in this process. progress: a line for each case. Error: nothing that was asked
+// for can be had, or which way did not do a packet, or did it wrongly.
+[[nodiscard]] Result<EspReport> measure_esp(const EspPlan& plan, const std::function<void(const std::string&)>& progress);
+
+// esp_table - for people, with how far the goals are met, and what was left out; esp_json - an array of {engine, algorithm,
 // direction, size, sas, source, working_set, cycles_per_packet, librte_ipsec, raw_ipsec_mb, unshare_in_place},
 // all but the first seven in cycles per packet, null where there is none, and {mad, rounds, librte_ipsec_by}.
-[[nodiscard]] std::string esp_table(const std::vector<EspRow>& rows);
+[[nodiscard]] std::string esp_table(const EspReport& report);
 [[nodiscard]] std::string esp_json(const std::vector<EspRow>& rows);
 
 }  // namespace umbuf::bench

@@ -248,7 +248,8 @@ class LibrteWay final : public Way {
 }  // namespace
 
 void stop_librte() {
-    for (uint8_t dev = 0; dev < rte_cryptodev_count(); ++dev) rte_cryptodev_stop(dev);
+    for (uint8_t dev = 0; dev < RTE_CRYPTO_MAX_DEVS; ++dev)
+        if (rte_cryptodev_is_valid_dev(dev) != 0) rte_cryptodev_stop(dev);
 }
 
 MadeWay make_librte_way(const EspCase& what, bool lookaside) {

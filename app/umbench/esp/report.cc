@@ -39,7 +39,8 @@ struct Goal {
     bool (*of)(const EspRow& row);
     const List& (*other)(const EspRow& row);
 };
-bool gcm(const EspRow& row) { return row.algorithm.starts_with("aes-gcm"); }
+// They are goals of the engine that umbuf has when nothing else is said.
+bool gcm(const EspRow& row) { return row.engine == kEspEngines[0] && row.algorithm.starts_with("aes-gcm"); }
 const Goal kGoals[] = {
     {"private buffers, as fast as librte_ipsec with aesni_gcm", 1.0,
      [](const EspRow& row) { return gcm(row) && row.source == "private"; }, librte_of},
@@ -67,19 +68,23 @@ nlohmann::ordered_json number(const List& list) { return list.empty() ? nlohmann
 
 }  // namespace
 
-std::string esp_table(const std::vector<EspRow>& rows) {
+std::string esp_table(const EspReport& report) {
+    const std::vector<EspRow>& rows = report.rows;
+    size_t wide = 9;  // of the engines' column
+    for (const EspRow& row : rows) wide = std::max(wide, row.engine.size());
     std::string text = fmt::format("TSC cycles per packet, and how many times as fast as the other way umbuf is; {}\n", "bursts of 32, one thread");
-    text += fmt::format("{:<9} {:<11} {:<7} {:<8} {:<6} {:>4} {:>5} {:>7} {:>5}  {:>12} {:>11} {:>11}\n", "engine", "algorithm", "",
+    text += fmt::format("{:<{}} {:<11} {:<7} {:<8} {:<6} {:>4} {:>5} {:>7} {:>5}  {:>12} {:>11} {:>11}\n", "engine", wide, "algorithm", "",
                         "source", "L2", "SAs", "bytes", "cycles", "MAD", "librte", "unshare", "raw");
     const auto beside = [](const EspRow& row, const List& other) {
         return fmt::format("{} {:>5}", cycles_text(other), ratio_text(row, other));
     };
     for (const EspRow& row : rows)
-        text += fmt::format("{:<9} {:<11} {:<7} {:<8} {:<6} {:>4} {:>5} {:>7.0f} {:>5.1f}  {:>12} {:>11} {:>11}\n", row.engine, row.algorithm,
+        text += fmt::format("{:<{}} {:<11} {:<7} {:<8} {:<6} {:>4} {:>5} {:>7.0f} {:>5.1f}  {:>12} {:>11} {:>11}\n", row.engine, wide, row.algorithm,
                             row.direction, row.source, row.working_set, row.sas, row.size, median(row.umbuf), mad(row.umbuf),
                             beside(row, librte_of(row)) + (&librte_of(row) == &row.librte_cpu ? "c" : "q"), beside(row, row.unshare),
                             beside(row, row.raw));
     for (const Goal& goal : kGoals) text += goal_text(rows, goal);
+    for (const std::string& line : report.left_out) text += "left out: " + line + "\n";
     return text;
 }
 

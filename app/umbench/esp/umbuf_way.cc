@@ -10,24 +10,57 @@
 namespace umbuf::bench {
 namespace {
 
+// Owner - of the SAs, none of which goes.
+class Owner final : public SaResolver {
+  public:
+    explicit Owner(OwnSas sas) : sas_(std::move(sas)) {}
+    Sa* resolve(uint32_t id, uint32_t) noexcept override { return sas_[id].get(); }
+
+  private:
+    OwnSas sas_;
+};
+
+// An engine that takes its time is given the burst and asked until it has given it back, as by an application that
+// has nothing else to do.
 class UmbufWay final : public Way {
   public:
-    UmbufWay(bool encrypt, std::unique_ptr<EspLane> lane, OwnSas sas)
-        : encrypt_(encrypt), lane_(std::move(lane)), sas_(std::move(sas)) {}
+    UmbufWay(bool encrypt, std::unique_ptr<Owner> owner, std::unique_ptr<EspLane> lane)
+        : encrypt_(encrypt), owner_(std::move(owner)), lane_(std::move(lane)) {}
     uint16_t run(Mbuf** packets, const uint16_t* sas, uint16_t n) noexcept override {
         std::array<Sa*, kEspBenchBurst> of;
-        std::array<EspFate, kEspBenchBurst> fates;
-        for (uint16_t i = 0; i < n; ++i) of[i] = sas_[sas[i]].get();
-        const uint16_t done = encrypt_ ? esp_output(*lane_, of.data(), packets, fates.data(), n)
-                                       : esp_input(*lane_, of.data(), packets, fates.data(), n);
+        for (uint16_t i = 0; i < n; ++i) of[i] = owner_->resolve(sas[i], 0);
+        const uint16_t done = lane_->engine.submit == nullptr ? at_once(packets, of.data(), n) : in_time(packets, of.data(), n);
         refs_flush();
         return done;
     }
 
   private:
+    uint16_t at_once(Mbuf** packets, Sa* const* of, uint16_t n) noexcept {
+        std::array<EspFate, kEspBenchBurst> fates;
+        return encrypt_ ? esp_output(*lane_, of, packets, fates.data(), n) : esp_input(*lane_, of, packets, fates.data(), n);
+    }
+    uint16_t in_time(Mbuf** packets, Sa* const* of, uint16_t n) noexcept {
+        std::array<EspFate, kEspBenchBurst> fates;
+        std::array<uint64_t, kEspBenchBurst> places;
+        std::array<EspDone, kEspBenchBurst> back;
+        for (uint16_t i = 0; i < n; ++i) places[i] = i;
+        const uint16_t taken = encrypt_ ? esp_submit_output(*lane_, of, packets, places.data(), fates.data(), n)
+                                        : esp_submit_input(*lane_, of, packets, places.data(), fates.data(), n);
+        uint16_t done = 0;
+        for (uint16_t come = 0; come < taken;) {
+            const uint16_t some = esp_reap(*lane_, back.data(), kEspBenchBurst);
+            for (uint16_t i = 0; i < some; ++i) {
+                packets[back[i].tag] = back[i].packet;
+                done = static_cast<uint16_t>(done + back[i].fate.ok());
+            }
+            come = static_cast<uint16_t>(come + some);
+        }
+        return done;
+    }
+
     bool encrypt_;
+    std::unique_ptr<Owner> owner_;
     std::unique_ptr<EspLane> lane_;
-    OwnSas sas_;
 };
 
 }  // namespace
@@ -45,11 +78,12 @@ Result<OwnSas> make_sas(const EspCase& what) {
 }
 
 MadeWay make_umbuf_way(const EspCase& what) {
-    Result<std::unique_ptr<EspLane>> lane = EspLane::make(*what.engine, static_cast<int>(rte_socket_id()));
-    if (!lane) return lane.error();
     Result<OwnSas> sas = make_sas(what);
     if (!sas) return sas.error();
-    return std::unique_ptr<Way>(std::make_unique<UmbufWay>(what.encrypt, std::move(lane.value()), std::move(sas.value())));
+    auto owner = std::make_unique<Owner>(std::move(sas.value()));
+    Result<std::unique_ptr<EspLane>> lane = EspLane::make(*what.engine, static_cast<int>(rte_socket_id()), owner.get());
+    if (!lane) return lane.error();
+    return std::unique_ptr<Way>(std::make_unique<UmbufWay>(what.encrypt, std::move(owner), std::move(lane.value())));
 }
 
 }  // namespace umbuf::bench
