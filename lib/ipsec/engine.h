@@ -59,7 +59,7 @@ struct Job {
     // whole - where head and ciphertext lie side by side: before `to` (encryption), or in the source
     // (decryption). Null: they do not. For engines that hash in one piece.
     const std::byte* whole;
-    uint32_t len;              // of either
+    uint32_t len;              // of either; ESP's is 2 at least (RFC 4303, 2.4), and a device is not given less
     bool encrypt;
     bool extended;             // ESN: `seq_high` is authenticated, too
     bool authentic;            // written, of a decryption: the ICV was right

@@ -121,13 +121,16 @@ Block gf_times(const Block& a, const Block& b) {
 
 class PlainGcm {
   public:
-    PlainGcm(const std::string& key, const std::string& nonce) : aes_(key), h_(aes_.encrypt({})), nonce_(nonce) {}
+    PlainGcm(const std::string& key, const std::string& nonce) : aes_(key), h_(aes_.encrypt({})), key_(key), nonce_(nonce) {}
     [[nodiscard]] std::string crypt(const std::string& text) const {
         std::string out = text;
         for (size_t i = 0; i < text.size(); ++i) out[i] = static_cast<char>(text[i] ^ static_cast<char>(counter(static_cast<uint32_t>(2 + i / 16))[i % 16]));
         return out;
     }
     [[nodiscard]] std::string tag(const std::string& aad, const std::string& sealed) const {
+        static std::map<std::string, std::string> known;  // the next engine asks the same
+        std::string& t = known[key_ + nonce_ + aad + "|" + sealed];
+        if (!t.empty()) return t;
         const auto padded = [](const std::string& s) { return s + std::string((16 - s.size() % 16) % 16, '\0'); };
         const auto bits = [](size_t bytes) { return be32(0) + be32(static_cast<uint32_t>(8 * bytes)); };
         const std::string all = padded(aad) + padded(sealed) + bits(aad.size()) + bits(sealed.size());
@@ -137,7 +140,7 @@ class PlainGcm {
             y = gf_times(y, h_);
         }
         const Block mask = counter(1);
-        std::string t(16, '\0');
+        t.resize(16);
         for (size_t i = 0; i < 16; ++i) t[i] = static_cast<char>(y[i] ^ mask[i]);
         return t;
     }
@@ -151,7 +154,7 @@ class PlainGcm {
     }
     PlainAes aes_;
     Block h_;
-    std::string nonce_;
+    std::string key_, nonce_;
 };
 
 std::string xored(std::string a, const std::string& b) {
@@ -198,10 +201,17 @@ class Sealer {
         EXPECT_EQ(key.size(), algorithm_.key_bytes()) << algorithm;
         EXPECT_TRUE(engine.make_key(algorithm_, {bytes_in(key), key.size()}, key_.data())) << algorithm;
     }
-    // run - `aad` is SPI and number (8 bytes), or SPI, upper and lower half (12). The text is cut in three.
+    ~Sealer() {
+        if (engine_.drop_key != nullptr) engine_.drop_key(key_.data());
+    }
+    Sealer(const Sealer&) = delete;
+    Sealer& operator=(const Sealer&) = delete;
+    // run - `aad` is SPI and number (8 bytes), or SPI, upper and lower half (12). In turn the text is in one piece, and
+    // cut in three for two rooms: a device goes other ways with each.
     std::string run(const std::string& aad, const std::string& iv, const std::string& text, bool encrypt, std::string* icv) {
         std::string to(text.size(), '\0');
-        const uint32_t len = static_cast<uint32_t>(text.size()), a = len / 3, b = len - len / 4;
+        const bool cut = (turn_++ & 1) == 0;
+        const uint32_t len = static_cast<uint32_t>(text.size()), a = cut ? len / 3 : 0, b = cut ? len - len / 4 : len;
         const Piece from[] = {{bytes_in(text), a}, {bytes_in(text) + a, b - a}, {bytes_in(text) + b, len - b}};
         const Room room[] = {{bytes_in(to), len - b}, {bytes_in(to) + len - b, b}};
         const bool extended = aad.size() == 12;
@@ -223,19 +233,45 @@ class Sealer {
     EspLane& lane_;
     Algorithm algorithm_;
     Secret key_;
+    uint32_t turn_ = 0;
 };
 
 class EspVectors : public EspProof {
   protected:
+    // An example that an engine is not asked is counted by its reason, and there are two.
+    void TearDown() override {
+        if (!IsSkipped()) {
+            std::printf("%s: %u examples tried; left out: %u of algorithms that it does not have, %u without a text\n", engine().name,
+                        tried_, lacking_, empty_);
+            EXPECT_GT(tried_ + lacking_, 0u);
+            if (!takes_time()) { EXPECT_EQ(lacking_ + empty_, 0u) << "ipsec-mb can do all"; }
+        }
+        EspProof::TearDown();
+    }
+    // asked - an engine has the algorithm, and there is something to encrypt. ESP's text is two bytes at least (RFC
+    // 4303, 2.4), engine.h promises devices as much, and crypto_openssl refuses less. A MAC's text may be empty: there
+    // is a header.
+    bool asked(const std::string& name, const std::string& text) {
+        const Algorithm algorithm = find_algorithm(name).value();
+        const Cipher cipher = algorithm.cipher->cipher;
+        const bool encrypts = cipher != Cipher::null && cipher != Cipher::aes_gmac;
+        if (!engine().supports(algorithm)) return ++lacking_, false;
+        if (takes_time() && encrypts && text.empty()) return ++empty_, false;
+        return ++tried_, true;
+    }
     // agrees - with an example as it is, both ways, and with no damaged tag. True: it could be tried.
     bool agrees(const Example& e, bool all_tags = true) {
-        if (!engine().supports(find_algorithm(e.algorithm).value())) return false;
+        if (!asked(e.algorithm, e.text)) return false;
         Sealer sealer(engine(), proven(), e.algorithm, e.key);
         std::string icv;
-        EXPECT_EQ(sealer.run(e.aad, e.nonce, e.text, true, &icv), e.sealed) << e.source;
-        EXPECT_EQ(icv, e.tag) << e.source;
-        EXPECT_EQ(sealer.run(e.aad, e.nonce, e.sealed, false, &icv), e.text) << e.source;
-        EXPECT_TRUE(sealer.authentic) << e.source;
+        for (int cut = 0; cut < 2; ++cut) {
+            EXPECT_EQ(sealer.run(e.aad, e.nonce, e.text, true, &icv), e.sealed) << e.source;
+            EXPECT_EQ(icv, e.tag) << e.source;
+        }
+        for (int cut = 0; cut < 2; ++cut) {
+            EXPECT_EQ(sealer.run(e.aad, e.nonce, e.sealed, false, &icv), e.text) << e.source;
+            EXPECT_TRUE(sealer.authentic) << e.source;
+        }
         for (std::string& bad : all_tags ? modified(e.tag) : std::vector<std::string>{}) {
             sealer.run(e.aad, e.nonce, e.sealed, false, &bad);
             EXPECT_FALSE(sealer.authentic) << e.source << ": a damaged tag was believed";
@@ -263,6 +299,9 @@ class EspVectors : public EspProof {
             }
         }
     }
+
+  private:
+    uint32_t tried_ = 0, lacking_ = 0, empty_ = 0;
 };
 
 // ---- our own files
@@ -348,7 +387,7 @@ TEST_P(EspVectors, TheEspPacketsOfRfc3602AreRight) {
         for (const char* integrity : {"hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512"}) {
             const std::string name = std::string("aes-cbc-128+") + integrity, esp = unhex(p.esp);
             const Algorithm algorithm = find_algorithm(name).value();
-            if (!engine().supports(algorithm)) continue;
+            if (!asked(name, esp.substr(24))) continue;
             std::string text = unhex(p.payload);
             const size_t pad = (16 - (text.size() + 2) % 16) % 16;
             for (size_t i = 1; i <= pad; ++i) text += static_cast<char>(i);
@@ -439,7 +478,7 @@ TEST_P(EspVectors, NistsExamplesOfCbcAreRight) {
         for (const char* kind : {"CBCMMT", "CBCGFSbox", "CBCKeySbox"}) {
             const std::string file = std::string(kind) + bits + ".rsp", name = std::string("aes-cbc-") + bits + "+hmac-sha1";
             uint32_t tried = 0;
-            if (!engine().supports(find_algorithm(name).value())) continue;
+            if (!asked(name, "text")) continue;
             records_in("ciphers/AES/CBC/" + file, all_of_it, [&](Record& r) {
                 if (r.count("KEY") == 0 || r.count("PLAINTEXT") == 0) return;
                 Sealer sealer(engine(), proven(), name, unhex(r["KEY"]) + std::string(20, 'k'));
@@ -474,7 +513,7 @@ TEST_P(EspVectors, TheRfcsExamplesOfHmacAreRight) {
     }
 }
 
-UM_FOR_IPSEC_MB(EspVectors);
+UM_FOR_EACH_ENGINE(EspVectors);
 
 }  // namespace
 }  // namespace umbuf::test
