@@ -134,7 +134,7 @@ Error no_security_device() {
     }
     if (all.empty()) all = "there is no port";
     if (context)
-        return Error{ENODEV, "no device: engine security makes no frames for a NIC's inline crypto yet, though one of " + all +
+        return Error{ENODEV, "no device: umfwd's modes do not send by a NIC's inline crypto yet, though one of " + all +
                                  " has rte_security (docs/ipsec.md, In a NIC); use ipsec-mb or cryptodev:NAME"};
     return Error{ENODEV, "no device: no port does ESP in its NIC (rte_security): " + all + "; use ipsec-mb or cryptodev:NAME"};
 }

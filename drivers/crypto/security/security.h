@@ -7,8 +7,8 @@
 // left alone: its replay window, its sequence numbers and its outer headers would be the device's, each with
 // its own rules, where ours are tested (docs/ipsec.md).
 //
-// No NIC here has it. The checks are tested with a stand-in; frames for it are not made yet (docs/ipsec.md,
-// "In a NIC").
+// No NIC here has it. The checks, and the frames (frames.h), are tested with a stand-in; no mode of umfwd uses them
+// (docs/ipsec.md, "In a NIC").
 #pragma once
 #include <cstdint>
 #include <memory>
