@@ -2,6 +2,9 @@
 // esp_cryptodev_test.cc - ESP through DPDK's crypto devices, with IPsec-MB, called directly, as the peer.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
 #include <map>
 #include <random>
 
@@ -242,6 +245,39 @@ TEST_P(EspCryptodev, SessionsGoWithTheirSaAndAreWiped) {
 }
 
 // Drivers in software get some packets in several mbufs wrong, so such packets are copied, and counted.
+// in_dumps - bytes of [at, at + len) that a core dump would have, by the kernel's own words (smaps).
+size_t in_dumps(uintptr_t at, size_t len) {
+    std::ifstream smaps("/proc/self/smaps");
+    size_t from = 0, to = 0, all = 0, kept_out = 0;
+    for (std::string line; std::getline(smaps, line);) {
+        if (size_t a = 0, b = 0; std::sscanf(line.c_str(), "%zx-%zx ", &a, &b) == 2) {
+            from = a;
+            to = b;
+        }
+        if (!line.starts_with("VmFlags:") || to <= at || from >= at + len) continue;
+        const size_t bytes = std::min(to, at + len) - std::max<size_t>(from, at);
+        all += bytes;
+        if (line.find(" dd") != std::string::npos) kept_out += bytes;
+    }
+    EXPECT_EQ(all, len) << "it is mapped";
+    return all - kept_out;
+}
+
+// A4, as far as the memory is ours to give: a device's sessions, with all that was expanded from keys. EAL's memory
+// is shared and otherwise in dumps.
+TEST_P(EspCryptodev, SessionsAreLeftOutOfCoreDumps) {
+    const auto sa = theirs(terms_of("aes-gcm-128"));
+    size_t bytes = 0;
+    rte_mempool_walk([](rte_mempool* pool, void* arg) {
+        if (std::strncmp(pool->name, "um_sess_", 8) != 0) return;
+        rte_mempool_mem_iter(pool, [](rte_mempool*, void* sum, rte_mempool_memhdr* memory, unsigned) {
+            EXPECT_EQ(in_dumps(reinterpret_cast<uintptr_t>(memory->addr), memory->len), 0u);
+            *static_cast<size_t*>(sum) += memory->len;
+        }, arg);
+    }, &bytes);
+    EXPECT_GT(bytes, 0u);
+}
+
 TEST_P(EspCryptodev, CopiesAreMadeOnlyWhereTheyMustAndCounted) {
     const auto aead = theirs(terms_of("aes-gcm-128"));
     CryptodevCounters before = cryptodev_counters(engine());
