@@ -98,6 +98,7 @@ struct ConfOption {
 
 struct Conf {
     std::string file;
+    bool readable = false;  // keys may be in it though others can read it
     std::vector<ConfEal> eal;
     std::vector<ConfOption> options;
     std::vector<ConfPort> ports;

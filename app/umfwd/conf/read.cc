@@ -68,6 +68,7 @@ ConfRead read_conf(const std::string& path, bool readable) {
     if (!source) problems.add({}, source.error().text);
     auto conf = std::make_shared<Conf>();
     conf->file = path;
+    conf->readable = readable;
     std::optional<toml::table> table;
     if (source && lines_fit(source.value().text(), problems)) table = parse(source.value().text(), problems);
     if (table) {
