@@ -22,6 +22,7 @@
 #include "app/umfwd/engines/engine.h"
 #include "app/umfwd/machine/forwarder.h"
 #include "app/umfwd/prompt/prompt.h"
+#include "app/umfwd/prompt/sa_commands.h"
 #include "app/umfwd/prompt/show.h"
 #include "app/umfwd/machine/topology.h"
 #include "app/umfwd/route/router.h"
@@ -615,7 +616,7 @@ const char* set_fwd_grammar() {
 }
 
 std::vector<Command> table() {
-    return {
+    std::vector<Command> all = {
         {"start [tx_first [<n:count>]]", "start forwarding; tx_first: send n bursts (1) first",
          &start},
         {"stop", "stop forwarding and print what happened", &stop},
@@ -678,6 +679,9 @@ std::vector<Command> table() {
         {"dump_physmem", "DPDK's memory segments", &dump_physmem},
         {"dump_socket_mem", "DPDK's heaps", &dump_socket_mem},
     };
+    const std::span<const Command> of_sas = sa_commands();
+    all.insert(all.end(), of_sas.begin(), of_sas.end());
+    return all;
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ constexpr TypeName kTypes[] = {
     {"u64", ValueType::u64, "a number from 0 to 2^64-1"},
     {"str", ValueType::str, "a word"},
     {"mac", ValueType::mac, "an address such as 02:00:00:00:00:01"},
+    {"rest", ValueType::rest, "words"},
 };
 
 constexpr std::string_view kBlanks = " \t\r\n";
@@ -50,6 +51,7 @@ class Reader {
                 closed_ = true;
             } else {
                 need(!closed_, "only the end of a line may be optional");
+                need(shape.empty() || !shape.back().takes_all(), "nothing is left behind what takes all");
                 shape.push_back(word());
             }
         }
@@ -132,13 +134,20 @@ bool value_fits(ValueType type, std::string_view typed) {
         case ValueType::u32: return number_of(typed, std::numeric_limits<uint32_t>::max(), n);
         case ValueType::u64: return number_of(typed, std::numeric_limits<uint64_t>::max(), n);
         case ValueType::mac: return rte_ether_unformat_addr(std::string(typed).c_str(), &mac) == 0;
-        case ValueType::str: return !typed.empty();
+        case ValueType::str:
+        case ValueType::rest: return !typed.empty();
     }
     return false;
 }
 
 std::string join(const std::vector<std::string>& pieces, const char* separator) {
     return fmt::format("{}", fmt::join(pieces, separator));
+}
+
+// word_at - what stands at place i of a line; null: the line has ended.
+const Word* word_at(const Shape& shape, size_t i) {
+    if (i < shape.size()) return &shape[i];
+    return !shape.empty() && shape.back().takes_all() ? &shape.back() : nullptr;
 }
 
 // what_fits - what may stand at place i of these shapes, each answer once, in the table's order.
@@ -199,7 +208,7 @@ std::string misfit(std::span<const Shape* const> shapes, const std::vector<std::
     for (size_t i = 0; i < words.size(); ++i) {
         std::vector<const Shape*> next;
         for (const Shape* shape : alive)
-            if (i < shape->size() && (*shape)[i].fits(words[i])) next.push_back(shape);
+            if (const Word* word = word_at(*shape, i); word != nullptr && word->fits(words[i])) next.push_back(shape);
         if (next.empty()) {
             const std::string fits = what_fits(alive, i);
             if (i == 0) return fmt::format("\"{}\" is no command; what fits is {}", words[0], fits);

@@ -4,6 +4,7 @@
 //      set burst <n:u16>                    two words that stand for themselves, and a value
 //      port (start|stop) <port:u16|all>     one of two words, then a number or "all"
 //      start [tx_first [<n:count>]]         the end may be left out, from the inside outwards
+//      sa add <words:rest>                  all that is left of the line, as whoever reads it likes
 //
 // A line of the grammar unfolds into shapes without options: the last one above into three. Both
 // the parser and the sentences about what was typed wrong ask the same question, Word::fits().
@@ -17,7 +18,7 @@
 namespace umbuf::fwd {
 
 enum class WordKind : uint8_t { literal, choice, value };
-enum class ValueType : uint8_t { u16, u16_or_all, count, u32, u64, str, mac };
+enum class ValueType : uint8_t { u16, u16_or_all, count, u32, u64, str, mac, rest };
 
 struct Word {
     WordKind kind = WordKind::literal;
@@ -27,6 +28,7 @@ struct Word {
     std::vector<std::string> choices;  // what may be typed and completed; a free value has none
 
     [[nodiscard]] bool fits(std::string_view typed) const;
+    [[nodiscard]] bool takes_all() const { return kind == WordKind::value && type == ValueType::rest; }
     [[nodiscard]] std::string text() const;  // for a sentence: `info|stats`, `<port>, a number ...`
 };
 

@@ -22,6 +22,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "app/umfwd/gateway/sa_words.h"
 #include "app/umfwd/prompt/grammar.h"
 #include "app/umfwd/prompt/terminal.h"
 
@@ -59,7 +60,7 @@ const Word& word_of(cmdline_parse_token_hdr_t* hdr) {
 // parse_word - returns the length of the text it took, or -1. `result` is null while completing.
 int parse_word(cmdline_parse_token_hdr_t* hdr, const char* text, void* result, unsigned size) {
     size_t length = 0;
-    while (!cmdline_isendoftoken(text[length]))
+    while (word_of(hdr).takes_all() ? text[length] != '\n' && text[length] != '\0' : !cmdline_isendoftoken(text[length]))
         ++length;
     if (!word_of(hdr).fits({text, length})) return -1;
     if (result != nullptr) {
@@ -214,6 +215,8 @@ struct Prompt::Impl {
     int depth = 0;        // files open now
     int stop_fd = -1;     // what lines of a file are interrupted by, and what runs between them
     std::function<void()> tick;
+    int heard_fd = -1;    // listen()
+    std::function<void()> serve;
     Clock::time_point next_tick = Clock::now() + kTick;
 
     explicit Impl(Session& s) : session(s) {}
@@ -264,12 +267,18 @@ Error Prompt::Impl::refusal(int why, const std::vector<std::string>& words) cons
     return {why == CMDLINE_PARSE_NOMATCH ? ENOENT : EINVAL, misfit(shapes, words)};
 }
 
+// execute - a key in the line goes no further than the session.
 Status Prompt::Impl::execute(const std::string& line) {
-    const std::vector<std::string> words = words_of(line);
+    std::string typed = line;
+    Secret key;
+    if (Status lifted = lift_key(typed, &key); !lifted) return lifted;
+    session.key = std::move(key);
+    const std::vector<std::string> words = words_of(typed);
     if (words.empty()) return {};
     // Joined again: the library cuts at the same places then, whatever blanks were typed.
     const std::string whole = fmt::format("{}\n", fmt::join(words, " "));
     const int parsed = cmdline_parse(parser, whole.c_str());
+    session.key.clear();
     if (parsed < 0) return refusal(parsed, words);
     return std::exchange(status, {});
 }
@@ -324,12 +333,13 @@ void Prompt::Impl::tick_when_due() {
 
 Status Prompt::Impl::read_input(Reader& reader) {
     while (!session.quit) {
-        pollfd fds[2] = {{STDIN_FILENO, POLLIN, 0}, {stop_fd, POLLIN, 0}};
+        pollfd fds[3] = {{STDIN_FILENO, POLLIN, 0}, {stop_fd, POLLIN, 0}, {heard_fd, POLLIN, 0}};
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(next_tick - Clock::now());
-        const int events = poll(fds, 2, std::max(0, static_cast<int>(left.count())));
+        const int events = poll(fds, 3, std::max(0, static_cast<int>(left.count())));
         if (events < 0 && errno != EINTR)
             return Error{errno, fmt::format("standard input: poll failed: {}", strerror(errno))};
         if (events > 0 && fds[1].revents != 0) return {};
+        if (events > 0 && fds[2].revents != 0) serve();
         tick_when_due();
         if (events <= 0 || fds[0].revents == 0) continue;
         char bytes[1024];
@@ -394,6 +404,7 @@ class TerminalReader final : public Reader {
     }
     void next_line() {
         line_.erase(line_.find_last_not_of("\r\n") + 1);
+        hide_key(line_);
         if (!line_.empty()) rdline_add_history(editor_, line_.c_str());
         rdline_newline(editor_, kPrompt);
     }
@@ -423,9 +434,10 @@ class PipeReader final : public Reader {
         size_t end;
         while (!session_.quit && (end = pending_.find('\n')) != pending_.npos) {
             if (readable(stop_fd_)) return {};
-            const std::string line = pending_.substr(0, end);
+            std::string line = pending_.substr(0, end);
+            wipe(pending_.data(), end);
             pending_.erase(0, end + 1);
-            const Status done = run(line);
+            const Status done = run(std::move(line));
             if (!done) return done;
         }
         if (pending_.size() > kMaxLine)
@@ -440,9 +452,12 @@ class PipeReader final : public Reader {
     }
 
   private:
-    Status run(const std::string& line) {
-        say(line + "\n");
+    Status run(std::string line) {
+        std::string shown = line;
+        hide_key(shown);
+        say(shown + "\n");
         Status done = execute_(line, ++number_);
+        wipe(line.data(), line.size());
         if (done && !session_.quit) say(kPrompt);
         return done;
     }
@@ -473,6 +488,11 @@ Prompt::~Prompt() {
 
 Status Prompt::execute(const std::string& line) {
     return impl_->execute(line);
+}
+
+void Prompt::listen(int fd, std::function<void()> serve) {
+    impl_->heard_fd = fd;
+    impl_->serve = std::move(serve);
 }
 
 Status Prompt::run_file(const std::string& path, bool strict, int stop_fd,

@@ -7,7 +7,7 @@
 //      {"port (start|stop) <port:u16|all>", "...", &port_start_stop}
 //
 // A word stands for itself; (a|b) is one of them; <name:type> is a value: u16, count (1 to
-// 65535), u32, u64, str, mac, or u16|all; the end may be [optional words], also [one [inside the other]]. grammar.h reads it;
+// 65535), u32, u64, str, mac, u16|all, or rest, which is all that is left; the end may be [optional words], also [one [inside the other]]. grammar.h reads it;
 // the shapes become cmdline tokens once, so that completion, history and '?' come from the library.
 #pragma once
 #include <cstdint>
@@ -20,9 +20,11 @@
 #include <vector>
 
 #include "lib/base/result.h"
+#include "lib/ipsec/secret.h"
 
 namespace umbuf::fwd {
 
+class Book;
 class Forwarder;
 
 // The values of one command line, by the names in its grammar. A choice (a|b) is named by position:
@@ -58,6 +60,11 @@ struct Session {
     std::function<void(const std::string&)> print;  // where a command's output goes
     // load - run a file with the strictness that is in force. Set by the Prompt.
     std::function<Status(const std::string& path)> load;
+    // key - what a line had behind the word key, taken out before anybody looked at it (sa_words.h).
+    Secret key;
+    // book - that SA commands are about, instead of the forwarder's; for tests. now_s: its clock; none: the system's.
+    Book* book = nullptr;
+    std::function<uint64_t()> now_s;
     // What `show port stats` printed last, by port, for the rates since then.
     std::map<uint16_t, ShownStats> shown;
 };
@@ -79,6 +86,9 @@ class Prompt {
     // readable (signals; -1: none). `tick` runs about ten times a second. On a terminal a failing
     // command is printed and the next one read; in a pipe, strict returns the first error.
     [[nodiscard]] Status interact(int stop_fd, const std::function<void()>& tick, bool strict);
+
+    // listen - from now on interact() does not only wait for lines: when `fd` is readable, `serve` runs. -1: no more.
+    void listen(int fd, std::function<void()> serve);
 
     Prompt(const Prompt&) = delete;
     Prompt& operator=(const Prompt&) = delete;
