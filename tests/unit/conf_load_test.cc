@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // conf_load_test.cc - configurations in a database: packets go the way that the file says.
-#include "app/umfwd/conf/load_ipsec.h"
+#include "app/umfwd/gateway/book.h"
 
 #include <gtest/gtest.h>
 
@@ -20,17 +20,16 @@ class ConfLoad : public EspTest {
   protected:
     struct Loaded {
         std::unique_ptr<IpsecDb> db;
-        std::shared_ptr<const Conf> conf;
-        LoadedIpsec ids;
+        std::unique_ptr<Book> book;
     };
     Loaded load(const std::string& text) {
         const ConfFile file(text);
         ConfRead read = file.read();
         EXPECT_NE(read.conf, nullptr) << (read.errors.empty() ? "" : read.errors.front());
-        Loaded loaded{std::move(IpsecDb::make(ipsec_config(*read.conf, 0), ipsec_mb_engine, readers_.get()).value()), read.conf, {}};
-        Result<LoadedIpsec> ids = load_ipsec(*read.conf, *loaded.db, 0);
-        EXPECT_TRUE(ids.ok()) << ids.error().text;
-        if (ids) loaded.ids = std::move(ids.value());
+        Loaded loaded{std::move(IpsecDb::make(ipsec_config(*read.conf, 0), ipsec_mb_engine, readers_.get()).value()), nullptr};
+        loaded.book = std::make_unique<Book>(*loaded.db);
+        const Status done = loaded.book->load(read.conf, 0);
+        EXPECT_TRUE(done.ok()) << done.error().text;
         return loaded;
     }
     static std::string example(const std::string& name) { return file_text(source_root + "/conf/" + name); }
@@ -115,8 +114,7 @@ INSTANTIATE_TEST_SUITE_P(Conf, ConfExample,
 
 TEST_F(ConfLoad, TheTunnelLetsPingsOfTheGatewayPassAndNothingElse) {
     Loaded l = load(example("tunnel-v4.toml"));
-    EXPECT_EQ(l.ids.children.size(), 1u);
-    EXPECT_EQ(l.ids.sas.size(), 2u);
+    EXPECT_EQ(l.book->sas().size(), 2u);
     EXPECT_EQ(way(*l.db, false, packet("192.0.2.1", "192.0.2.77", kProtoIcmp)), IpsecWay::bypass);
     EXPECT_EQ(way(*l.db, true, packet("192.0.2.77", "192.0.2.1", kProtoIcmp)), IpsecWay::bypass);
     EXPECT_EQ(way(*l.db, true, packet("192.0.2.77", "192.0.2.1")), IpsecWay::refused);
@@ -136,12 +134,14 @@ TEST_F(ConfLoad, WhatTheDatabaseRefusesIsToldByItsLineAndTakenBack) {
     const std::shared_ptr<const Conf> conf = file.read().conf;
     ASSERT_NE(conf, nullptr);
     auto db = std::move(IpsecDb::make({.sas = 8, .children = 16}, ipsec_mb_engine, readers_.get()).value());
-    const Result<LoadedIpsec> loaded = load_ipsec(*conf, *db, 0);
+    Book book(*db);
+    const Status loaded = book.load(conf, 0);
     ASSERT_FALSE(loaded.ok());
     EXPECT_EQ(loaded.error().text.find(file.path() + ":"), 0u) << loaded.error().text;
     EXPECT_NE(loaded.error().text.find(": sa \""), std::string::npos) << loaded.error().text;
     EXPECT_TRUE(db->sad().sas().empty());
     EXPECT_TRUE(db->spd.policies().empty());
+    EXPECT_TRUE(book.sas().empty());
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 //
 //      FILE --read_conf()--> Conf --> EAL's arguments     command_line.h
 //                                 --> Settings            command_line.h
-//                                 --> IpsecDb             load_ipsec.h
+//                                 --> Book                app/umfwd/gateway/book.h
 //                                 --> routes, addresses   mode route
 //
 // C1  All of the file is understood, or none of it is taken: a key that nobody knows is an error.

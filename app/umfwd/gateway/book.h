@@ -155,4 +155,7 @@ class Book {
     std::set<std::string> tried_;  // algorithms
 };
 
+// ipsec_config - how large the database must be.
+[[nodiscard]] IpsecConfig ipsec_config(const Conf& conf, int socket);
+
 }  // namespace umbuf::fwd

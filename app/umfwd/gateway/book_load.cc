@@ -142,6 +142,10 @@ class BookLoad {
     uint32_t last_policy_ = 0;
 };
 
+IpsecConfig ipsec_config(const Conf& conf, int socket) {
+    return {.sas = conf.ipsec.sas, .children = conf.ipsec.children, .udp_port = conf.ipsec.udp_port, .socket = socket};
+}
+
 Status Book::load(std::shared_ptr<const Conf> conf, uint64_t now_s) {
     collect();
     return BookLoad(*this, std::move(conf), now_s).run();

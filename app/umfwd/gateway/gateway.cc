@@ -27,23 +27,6 @@ constexpr stat::Field kCounts[] = {
     {"gateway_exempt", "packets", Kind::counter, 1, kFree, "what=esp"},
 };
 
-// test_engine - with every algorithm that the file's SAs have.
-Status test_engine(const umbuf::Engine& engine, const Conf& conf) {
-    for (const ConfSa& sa : conf.sas)
-        if (const Status tested = engine_selftest(engine, sa.terms.algorithm); !tested)
-            return Error{tested.error().code, fmt::format("{}:{}: sa \"{}\": {}", conf.file, sa.at.line, sa.name, tested.error().text)};
-    return {};
-}
-
-// check_files - a number that nobody remembers is a number that is used twice.
-Status check_files(const Conf& conf) {
-    for (const ConfSa& sa : conf.sas)
-        if (!sa.seq_file.empty())
-            return Error{EOPNOTSUPP, fmt::format("{}:{}: sa.seq_file = \"{}\": mode esp does not keep such files yet; expected seq_floor",
-                                                 conf.file, sa.at.line, sa.seq_file)};
-    return {};
-}
-
 }  // namespace
 
 uint64_t ipsec_clock_s() noexcept {
@@ -65,12 +48,9 @@ Result<std::unique_ptr<Gateway>> Gateway::make(const Settings& settings, rte_rcu
     Result<std::unique_ptr<IpsecDb>> db = IpsecDb::make(config, *engine.value(), readers);
     if (!db) return db.error();
     gateway->db_ = std::move(db.value());
+    gateway->book_ = std::make_unique<Book>(*gateway->db_);
     if (gateway->conf_ == nullptr) return gateway;
-    if (const Status files = check_files(*gateway->conf_); !files) return files.error();
-    if (const Status tested = test_engine(*engine.value(), *gateway->conf_); !tested) return tested.error();
-    Result<LoadedIpsec> loaded = load_ipsec(*gateway->conf_, *gateway->db_, ipsec_clock_s());
-    if (!loaded) return loaded.error();
-    gateway->loaded_ = std::move(loaded.value());
+    if (const Status loaded = gateway->book_->load(gateway->conf_, ipsec_clock_s()); !loaded) return loaded.error();
     return gateway;
 }
 
@@ -103,6 +83,6 @@ Status Gateway::begin_run(const std::vector<unsigned>& lcores) {
     return {};
 }
 
-void Gateway::poll() { static_cast<void>(db_->collect()); }
+void Gateway::poll() { book_->poll(ipsec_clock_s()); }
 
 }  // namespace umbuf::fwd

@@ -16,7 +16,7 @@
 
 #include <rte_ethdev.h>
 
-#include "app/umfwd/conf/load_ipsec.h"
+#include "app/umfwd/gateway/book.h"
 #include "app/umfwd/packet/stream.h"
 #include "app/umfwd/settings.h"
 #include "drivers/net/port.h"
@@ -52,8 +52,7 @@ class Gateway {
 
     [[nodiscard]] IpsecDb& db() noexcept { return *db_; }  // lanes: its readers' part
     [[nodiscard]] const umbuf::Engine& engine() const noexcept { return db_->engine; }
-    // loaded - what the configuration's children and SAs are in the database.
-    [[nodiscard]] const LoadedIpsec& loaded() const noexcept { return loaded_; }
+    [[nodiscard]] Book& book() noexcept { return *book_; }
 
     // use_ports - their sides, as the configuration says; others are outside. No lane runs.
     void use_ports(const std::vector<Port*>& ports);
@@ -68,14 +67,14 @@ class Gateway {
     [[nodiscard]] Status begin_run(const std::vector<unsigned>& lcores);
     [[nodiscard]] GatewayLane& lane(uint16_t number) noexcept { return lanes_[number]; }
 
-    // poll - now and then: what retired or was removed is freed. Also while lanes run.
+    // poll - ten times a second: limits of SAs, and what retired or was removed is freed. Also while lanes run.
     void poll();
 
   private:
     Gateway() = default;
     std::shared_ptr<const Conf> conf_;         // [I] null: none
     std::unique_ptr<IpsecDb> db_;              // [I]
-    LoadedIpsec loaded_;                       // [I]
+    std::unique_ptr<Book> book_;               // [c]
     std::array<bool, RTE_MAX_ETHPORTS> inside_{};  // [I] while lanes run
     std::vector<GatewayLane> lanes_;           // [I] while lanes run; goes before the database
 };

@@ -62,7 +62,7 @@ struct Session {
     std::function<Status(const std::string& path)> load;
     // key - what a line had behind the word key, taken out before anybody looked at it (sa_words.h).
     Secret key;
-    // book - that SA commands are about, instead of the forwarder's; for tests. now_s: its clock; none: the system's.
+    // book - that SA commands are about, instead of the forwarder's; for tests. now_s: its clock, instead of ipsec_clock_s().
     Book* book = nullptr;
     std::function<uint64_t()> now_s;
     // What `show port stats` printed last, by port, for the rates since then.

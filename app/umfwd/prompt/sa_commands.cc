@@ -2,26 +2,24 @@
 // sa_commands.cc - SAs and policies at the prompt and by the control socket (docs/gateway-control.md).
 #include "app/umfwd/prompt/sa_commands.h"
 
-#include <ctime>
-
 #include <fmt/format.h>
 
 #include "app/umfwd/gateway/book.h"
+#include "app/umfwd/gateway/gateway.h"
 #include "app/umfwd/gateway/sa_words.h"
+#include "app/umfwd/machine/forwarder.h"
 
 namespace umbuf::fwd {
 namespace {
 
 Result<Book*> book_of(const Session& session) {
     if (session.book != nullptr) return session.book;
+    if (Gateway* gateway = session.forwarder != nullptr ? session.forwarder->gateway() : nullptr; gateway != nullptr) return &gateway->book();
     return Error{ENOENT, "there are no SAs and policies yet: set fwd esp, start"};
 }
 
 uint64_t now_of(const Session& session) {
-    if (session.now_s) return session.now_s();
-    timespec t{};
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    return static_cast<uint64_t>(t.tv_sec);
+    return session.now_s ? session.now_s() : ipsec_clock_s();
 }
 
 // ---- sa
