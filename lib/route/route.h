@@ -28,7 +28,8 @@ struct Prefix {
 enum class RouteKind : uint8_t {
     none,         // no route
     forward,      // to a port of ours
-    local,        // the kernel's: an address of this machine, or a device that is no port of ours
+    local,        // the kernel's: an address of this machine
+    elsewhere,    // the kernel's, too, to pass on: by a device that is no port of ours
     blackhole,    // to be dropped, and nobody is told
     unreachable,  // to be refused: who sent it is told
 };

@@ -199,7 +199,8 @@ bool no_way(const Looked& looked, IpFate* fate) noexcept {
     if (!looked.asked) return *fate = {looked.way, looked.why, {}}, true;
     switch (looked.hop.kind) {
     case RouteKind::forward: return false;
-    case RouteKind::local: return *fate = to_kernel(Drop::to_kernel), true;
+    case RouteKind::local:
+    case RouteKind::elsewhere: return *fate = to_kernel(Drop::to_kernel), true;
     case RouteKind::blackhole: return *fate = {IpWay::dead, Drop::blackhole, {}}, true;
     case RouteKind::none:
     case RouteKind::unreachable: break;

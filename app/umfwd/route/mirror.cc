@@ -161,7 +161,9 @@ bool Mirror::translate(rtnl_route* from, Key& key, Route& route, bool& several) 
     case RTN_LOCAL:
     case RTN_ANYCAST:
     case RTN_BROADCAST: return true;
-    case RTN_UNICAST: static_cast<void>(next_hop(from, route)); return true;
+    case RTN_UNICAST:
+        if (!next_hop(from, route)) route.kind = RouteKind::elsewhere;
+        return true;
     case RTN_BLACKHOLE: route.kind = RouteKind::blackhole; return true;
     case RTN_UNREACHABLE:
     case RTN_PROHIBIT: route.kind = RouteKind::unreachable; return true;

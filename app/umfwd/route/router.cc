@@ -128,6 +128,7 @@ std::string Router::routes_text() {
                 out += fmt::format("port {} mtu {}\n", route.port, route.mtu);
                 break;
             case RouteKind::local: out += "kernel\n"; break;
+            case RouteKind::elsewhere: out += "kernel, by another interface\n"; break;
             case RouteKind::blackhole: out += "blackhole\n"; break;
             case RouteKind::unreachable: out += "unreachable\n"; break;
             case RouteKind::none: break;
