@@ -32,13 +32,25 @@ struct Crossing final : EngineState {
 
 Status begin(Stream& stream) {
     UM_ASSERT(stream.router != nullptr && stream.gateway != nullptr);
+    GatewayLane& lane = stream.gateway->lane(stream.lane);
+    if (lane.leader == nullptr) lane.leader = &stream;
     stream.state = std::make_unique<Crossing>(stream);
     if (stream.rx_queue == 0) stream.router->door().read_by(stream.rx_port->id(), true);
     return {};
 }
 
+// end - what other lanes had for this one, and it was not there any more to take.
 void end(Stream& stream) {
-    if (stream.state != nullptr && stream.rx_queue == 0) stream.router->door().read_by(stream.rx_port->id(), false);
+    if (stream.state == nullptr) return;
+    if (stream.rx_queue == 0) stream.router->door().read_by(stream.rx_port->id(), false);
+    const GatewayLane& lane = static_cast<Crossing&>(*stream.state).lane;
+    if (lane.ring == nullptr || lane.leader != &stream) return;
+    Handed list[kHandoverBurst];
+    while (const uint16_t n = lane.ring->take(list, kHandoverBurst)) {
+        stream.stats.made.add(n);
+        stream.stats.drop(Drop::drained, n);
+        for (uint16_t i = 0; i < n; ++i) rte_pktmbuf_free(list[i].packet());
+    }
 }
 
 // Sorted - of a burst's frames, what is left for the pass.
@@ -91,19 +103,35 @@ uint16_t from_kernel(Stream& stream, Crossing& state, Departure& out) noexcept {
     return n;
 }
 
+uint16_t from_lanes(Stream& stream, Crossing& state, Departure& out) noexcept {
+    if (state.lane.ring == nullptr || state.lane.leader != &stream) return 0;
+    Handed list[kHandoverBurst];
+    uint16_t all = 0;
+    // As many as there may be while nobody turns, and no more: others may put in as fast as we take.
+    for (uint32_t turn = 0; turn < kHandoverRing / kHandoverBurst; ++turn) {
+        const uint16_t n = state.lane.ring->take(list, kHandoverBurst);
+        if (n == 0) break;
+        stream.stats.made.add(n);
+        state.pass.from_lanes(list, n, out);
+        all = static_cast<uint16_t>(all + n);
+    }
+    return all;
+}
+
 uint32_t burst(Stream& stream) noexcept {
     auto& state = static_cast<Crossing&>(*stream.state);
     state.lane.esp->now_s = ipsec_clock_s();
     Departure out(stream, state.exits, state.door);
-    const uint16_t made = from_kernel(stream, state, out);
+    const uint32_t made = uint32_t{from_kernel(stream, state, out)} + from_lanes(stream, state, out);
     const uint16_t n = receive(stream, state.packets);
     if (n + made == 0) return 0;
     for (uint16_t i = 0; i < std::min(kAhead, n); ++i) prefetch_header(state.packets[i]);
     const Sorted sorted = sort(stream, state, n, out);
     if (sorted.groups > 0) state.pass.to_group(state.groups, sorted.groups, out);
     state.pass.arrived(state.packets, sorted.ip, out);
+    state.pass.hand_over();
     out.flush();
-    return uint32_t{n} + made;
+    return n + made;
 }
 
 }  // namespace

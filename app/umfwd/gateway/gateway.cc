@@ -25,6 +25,7 @@ constexpr stat::Field kCounts[] = {
     {"gateway_exempt", "packets", Kind::counter, 1, kFree, "what=nd"},
     {"gateway_exempt", "packets", Kind::counter, 1, kFree, "what=ike"},
     {"gateway_exempt", "packets", Kind::counter, 1, kFree, "what=esp"},
+    {"gateway_handed", "packets", Kind::counter, 1, "taken from other lcores, which have not their SA"},
 };
 
 }  // namespace
@@ -49,6 +50,8 @@ Result<std::unique_ptr<Gateway>> Gateway::make(const Settings& settings, rte_rcu
     if (!db) return db.error();
     gateway->db_ = std::move(db.value());
     gateway->book_ = std::make_unique<Book>(*gateway->db_);
+    gateway->children_ = config.children;
+    for (auto& owners : gateway->owners_) owners.reset(new sync::atomic<uint64_t>[config.children]());
     if (gateway->conf_ == nullptr) return gateway;
     if (const Status loaded = gateway->book_->load(gateway->conf_, ipsec_clock_s()); !loaded) return loaded.error();
     return gateway;
@@ -71,6 +74,8 @@ std::vector<std::string> Gateway::notes() const {
 Status Gateway::begin_run(const std::vector<unsigned>& lcores) {
     lanes_.clear();
     lanes_.resize(lcores.size());
+    for (auto& owners : owners_)
+        for (uint32_t i = 0; i < children_; ++i) owners[i].store(0, sync::relaxed);
     for (size_t i = 0; i < lcores.size(); ++i) {
         const int socket = static_cast<int>(rte_lcore_to_socket_id(lcores[i]));
         Result<std::unique_ptr<EspLane>> esp = EspLane::make(engine(), socket, engine().submit != nullptr ? &db_->sad() : nullptr);
@@ -78,9 +83,25 @@ Status Gateway::begin_run(const std::vector<unsigned>& lcores) {
         const std::string labels = fmt::format("lcore={}", lcores[i]);
         esp.value()->counters.list(labels);
         lanes_[i].esp = std::move(esp.value());
+        if (lcores.size() > 1) {
+            Result<std::unique_ptr<Handover>> ring = Handover::make(socket);
+            if (!ring) return ring.error();
+            lanes_[i].ring = std::move(ring.value());
+        }
         lanes_[i].counts = stat::Box<GatewayCounts>(kCounts, labels);
     }
     return {};
+}
+
+// A child's id is given to another when no reader has it any more, so a generation that is not ours is an old one. The
+// claim orders nothing: what an SA is was published with the SA.
+uint16_t Gateway::owner(Direction direction, ChildId child, uint16_t asks) noexcept {
+    if (child.id >= children_) return 0;  // no child, and so no policy's; yet one lane's
+    sync::atomic<uint64_t>& at = owners_[static_cast<size_t>(direction)][child.id];
+    uint64_t is = at.load(sync::relaxed);
+    while (is >> 32 != child.generation)
+        if (at.compare_exchange_weak(is, uint64_t{child.generation} << 32 | (asks + 1U), sync::relaxed)) return asks;
+    return static_cast<uint16_t>(is - 1);
 }
 
 void Gateway::poll() { book_->poll(ipsec_clock_s()); }

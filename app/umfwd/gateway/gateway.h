@@ -4,7 +4,9 @@
 // It lives from the first start of a mode with Engine::ipsec until the halt, so that numbers and windows of SAs go on
 // after a stop and a start.
 //
-//      G1  an SA is worked on by one lane (A2 of sa.h): the one that its child belongs to in this direction.
+//      G1  an SA is worked on by one lane (A2 of sa.h): the one that its child belongs to in this direction. A child
+//          belongs to who first has a packet of it, for the rest of the run; its next SA is his, too.
+//      G2  a flow's packets keep their order: one lane receives them, and one works on its SA.
 //
 // Threads: control, where nothing else is said.
 #pragma once
@@ -17,6 +19,7 @@
 #include <rte_ethdev.h>
 
 #include "app/umfwd/gateway/book.h"
+#include "app/umfwd/gateway/handover.h"
 #include "app/umfwd/packet/stream.h"
 #include "app/umfwd/settings.h"
 #include "drivers/net/port.h"
@@ -32,12 +35,15 @@ namespace umbuf::fwd {
 struct GatewayCounts {
     sync::Counter protect, opened, bypassed;
     sync::Counter discovery, ike, ready;  // that need no policy: ND, IKE, and ESP that the kernel sends for us
+    sync::Counter handed;                 // taken from other lanes
 };
 
 // GatewayLane - what one lcore has.
 struct GatewayLane {
     std::unique_ptr<EspLane> esp;      // [l]
     stat::Box<GatewayCounts> counts;   // [l] where everybody can read
+    std::unique_ptr<Handover> ring;    // null: there is one lane
+    const Stream* leader = nullptr;    // [I] the stream in whose turns the ring is emptied
 };
 
 class Gateway {
@@ -66,6 +72,11 @@ class Gateway {
     // begin_run - for so many lanes. What the last run's lanes counted goes. No lane runs.
     [[nodiscard]] Status begin_run(const std::vector<unsigned>& lcores);
     [[nodiscard]] GatewayLane& lane(uint16_t number) noexcept { return lanes_[number]; }
+    [[nodiscard]] uint16_t lanes() const noexcept { return static_cast<uint16_t>(lanes_.size()); }
+
+    // owner - whose the child's SAs of this direction are; `asks`, if they were nobody's (G1). Lanes: readers that have
+    // the child from a table.
+    [[nodiscard]] uint16_t owner(Direction direction, ChildId child, uint16_t asks) noexcept;
 
     // poll - ten times a second: limits of SAs, and what retired or was removed is freed. Also while lanes run.
     void poll();
@@ -77,6 +88,8 @@ class Gateway {
     std::unique_ptr<Book> book_;               // [c]
     std::array<bool, RTE_MAX_ETHPORTS> inside_{};  // [I] while lanes run
     std::vector<GatewayLane> lanes_;           // [I] while lanes run; goes before the database
+    std::unique_ptr<sync::atomic<uint64_t>[]> owners_[2];  // [a] by direction and child: its generation, and lane + 1
+    uint32_t children_ = 0;                    // [I]
 };
 
 }  // namespace umbuf::fwd

@@ -57,7 +57,7 @@ bool may_be_esp(const rte_mbuf* p, bool v6) noexcept {
 
 Pass::Pass(Stream& stream, Gateway& gateway, GatewayLane& lane, const RouteTable& table)
     : gateway_(gateway), db_(gateway.db()), lane_(lane), esp_(*lane.esp), table_(table), inside_(gateway.inside(stream.rx_port->id())),
-      port_(stream.rx_port->id()) {}
+      port_(stream.rx_port->id()), number_(stream.lane), alone_(gateway.lanes() == 1), stats_(stream.stats), posts_(alone_ ? 0 : gateway.lanes()) {}
 
 void Pass::refuse(rte_mbuf* p, const EspFate& fate, Departure& out) noexcept { out.die(p, drop_of(fate)); }
 
@@ -137,8 +137,13 @@ void Pass::open(Departure& out) noexcept {
     Mbuf** packets = mbufs(closed_.packets.data());
     for (uint16_t i = 0; i < n; ++i) queries[i] = ipsec_query(packets[i], esp_wire(packets[i], db_.udp_port));
     db_.sad().lookup(queries.data(), sas_.data(), n);
-    esp_input(esp_, sas_.data(), packets, esp_fates_.data(), n);
     closed_.n = 0;
+    open_all(packets, alone_ ? n : keep_mine(packets, n), out);
+}
+
+// open_all - by sas_. `packets` are overwritten.
+void Pass::open_all(Mbuf** packets, uint16_t n, Departure& out) noexcept {
+    esp_input(esp_, sas_.data(), packets, esp_fates_.data(), n);
     uint16_t good = 0;
     for (uint16_t i = 0; i < n; ++i) {
         if (!esp_fates_[i].ok()) {
@@ -156,7 +161,7 @@ void Pass::open(Departure& out) noexcept {
         else packets[in++] = packets[i];
     }
     lane_.counts->opened.add(in);
-    opened(closed_.packets.data(), in, out);
+    opened(reinterpret_cast<rte_mbuf**>(packets), in, out);
 }
 
 void Pass::opened(rte_mbuf** packets, uint16_t n, Departure& out) noexcept {
@@ -233,7 +238,7 @@ void Pass::onward(Departure& out) noexcept {
 void Pass::cross(rte_mbuf* p, const Looked& looked, Sa* sa, ChildId child, Departure& out) noexcept {
     if (const Drop why = unfit(looked); why != Drop::count) return out.punt({.packet = p, .ip = true}, why);
     if (const Fate aged = age(p); aged != Fate::send) return out.die(p, static_cast<Drop>(aged));
-    protect_.add(p, sa, child);
+    if (alone_ || mine(p, child)) protect_.add(p, sa);
 }
 
 void Pass::protect(Departure& out) noexcept {
@@ -303,7 +308,7 @@ void Pass::kernel_packets(Departure& out) noexcept {
     for (uint16_t i = 0; i < n; ++i) {
         rte_mbuf* p = onward_.packets[i];
         if (fates_[i].way == IpsecWay::esp) {
-            protect_.add(p, sas_[i], children_[i]);
+            if (alone_ || mine(p, children_[i])) protect_.add(p, sas_[i]);
         } else if (fates_[i].way == IpsecWay::bypass) {
             dress(p);
             out.frame(p, port_);
@@ -313,6 +318,79 @@ void Pass::kernel_packets(Departure& out) noexcept {
         }
     }
     if (protect_.n > 0) protect(out);
+}
+
+// ---- other lanes (G1)
+
+// mine - true: its SA is this lane's. Else it is posted to whose it is.
+bool Pass::mine(rte_mbuf* p, ChildId child) noexcept {
+    const uint16_t whose = gateway_.owner(Direction::out, child, number_);
+    if (whose == number_) return true;
+    post(whose, {p, child});
+    return false;
+}
+
+// keep_mine - of the packets to open: those whose SA, in sas_, is this lane's, or nobody's. Returns how many.
+uint16_t Pass::keep_mine(Mbuf** packets, uint16_t n) noexcept {
+    uint16_t kept = 0;
+    for (uint16_t i = 0; i < n; ++i) {
+        Sa* sa = sas_[i];
+        const uint16_t whose = sa == nullptr ? number_ : gateway_.owner(Direction::in, db_.sad().child_of(*sa), number_);
+        if (whose != number_) {
+            post(whose, {&packets[i]->rte, id_of(*sa)});
+            continue;
+        }
+        packets[kept] = packets[i];
+        sas_[kept++] = sa;
+    }
+    return kept;
+}
+
+void Pass::post(uint16_t lane, const Handed& handed) noexcept {
+    Post& post = posts_[lane];
+    if (post.n == kHandoverBurst) flush(lane);
+    post.list[post.n++] = handed;
+}
+
+void Pass::flush(uint16_t lane) noexcept {
+    Post& post = posts_[lane];
+    const uint16_t taken = gateway_.lane(lane).ring->put(post.list.data(), post.n);
+    stats_.drop(Drop::handed_over, taken);
+    if (taken < post.n) stats_.drop(Drop::lane_full, uint64_t{post.n} - taken);
+    for (uint16_t i = taken; i < post.n; ++i) rte_pktmbuf_free(post.list[i].packet());
+    post.n = 0;
+}
+
+void Pass::hand_over() noexcept {
+    for (uint16_t lane = 0; lane < posts_.size(); ++lane)
+        if (posts_[lane].n > 0) flush(lane);
+}
+
+void Pass::from_lanes(const Handed* list, uint16_t n, Departure& out) noexcept {
+    uint16_t closed = 0;
+    std::array<Mbuf*, kHandoverBurst> packets;
+    lane_.counts->handed.add(n);
+    for (uint16_t i = 0; i < n; ++i) {
+        rte_mbuf* p = list[i].packet();
+        if (list[i].to_open()) {
+            packets[closed] = Mbuf::of(p);
+            sas_[closed] = db_.sad().resolve(list[i].id, list[i].generation);
+            if (sas_[closed] != nullptr) {
+                ++closed;
+                continue;
+            }
+            esp_.counters.count(Xfrm::in_state);
+            out.die(p, Drop::no_sa);
+            continue;
+        }
+        IpsecFate fate;
+        if (Sa* sa = ipsec_current(db_, esp_, list[i].child(), fate); sa != nullptr) protect_.add(p, sa);
+        else refuse(p, fate.esp, out);
+    }
+    if (protect_.n > 0) protect(out);
+    if (closed == 0) return;
+    open_all(packets.data(), closed, out);
+    if (onward_.n > 0) onward(out);
 }
 
 }  // namespace umbuf::fwd

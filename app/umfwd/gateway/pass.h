@@ -18,6 +18,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include <rte_mbuf.h>
 
@@ -47,11 +48,9 @@ struct Bundle {
     uint16_t n = 0;
     std::array<Mbuf*, kPassBurst> packets;
     std::array<Sa*, kPassBurst> sas;
-    std::array<ChildId, kPassBurst> children;
-    void add(rte_mbuf* p, Sa* sa, ChildId child) noexcept {
+    void add(rte_mbuf* p, Sa* sa) noexcept {
         packets[n] = Mbuf::of(p);
-        sas[n] = sa;
-        children[n++] = child;
+        sas[n++] = sa;
     }
 };
 
@@ -67,12 +66,21 @@ class Pass {
     void to_group(rte_mbuf** packets, uint16_t n, Departure& out) noexcept;
     // from_kernel - frames for the stream's port.
     void from_kernel(rte_mbuf** frames, uint16_t n, Departure& out) noexcept;
+    // from_lanes - what other lanes have for this one. The lane's leader.
+    void from_lanes(const Handed* list, uint16_t n, Departure& out) noexcept;
+    // hand_over - what this turn has for other lanes. Its end.
+    void hand_over() noexcept;
 
   private:
     void sort_out(rte_mbuf** packets, const Looked* looked, uint16_t n, Departure& out) noexcept;
     void ours(rte_mbuf* p, const Looked& looked, Departure& out) noexcept;
     void admit(Departure& out) noexcept;
     void open(Departure& out) noexcept;
+    void open_all(Mbuf** packets, uint16_t n, Departure& out) noexcept;
+    [[nodiscard]] uint16_t keep_mine(Mbuf** packets, uint16_t n) noexcept;
+    [[nodiscard]] bool mine(rte_mbuf* p, ChildId child) noexcept;
+    void post(uint16_t lane, const Handed& handed) noexcept;
+    void flush(uint16_t lane) noexcept;
     void opened(rte_mbuf** packets, uint16_t n, Departure& out) noexcept;
     void onward(Departure& out) noexcept;
     void cross(rte_mbuf* p, const Looked& looked, Sa* sa, ChildId child, Departure& out) noexcept;
@@ -83,13 +91,21 @@ class Pass {
     void to_kernel(rte_mbuf* p, Departure& out) noexcept { out.punt({.packet = p, .ip = true}, Drop::to_kernel); }
     [[nodiscard]] bool exempted(Exempt as) noexcept;
 
+    // Post - what a turn has for one other lane.
+    struct Post {
+        uint16_t n = 0;
+        std::array<Handed, kHandoverBurst> list;
+    };
     Gateway& gateway_;
     const IpsecDb& db_;
     GatewayLane& lane_;
     EspLane& esp_;
     const RouteTable& table_;
     const bool inside_;
-    const uint16_t port_;
+    const uint16_t port_, number_;  // number_: the lane's
+    const bool alone_;              // there is one lane: every SA is its own
+    StreamStats& stats_;
+    std::vector<Post> posts_;
     // Of one burst, empty between two.
     Pack plain_, closed_, onward_;
     Bundle protect_;

@@ -13,6 +13,7 @@
 #include <rte_memory.h>
 
 #include "app/umfwd/engines/engine.h"
+#include "app/umfwd/gateway/handover.h"
 #include "app/umfwd/machine/pages.h"
 #include "app/umfwd/route/door.h"
 
@@ -102,6 +103,8 @@ ZoneInput Buffers::input(int node) const {
     in.cuts = settings_.mode == "frag" || routes;
     in.to_kernel = routes ? kToKernel : 0;
     in.from_kernel = routes ? kFromKernel : 0;
+    const bool ipsec = !fixed || (mode != nullptr && mode->ipsec);
+    in.handed_over = ipsec && settings_.nb_cores > 1 ? settings_.nb_cores * kHandoverRing : 0;
     if (settings_.mode == "sendfile" || !fixed) in.files = page_cache_pages(settings_);
     in.file_ahead = settings_.sendfile_ahead;
     in.file_payload = settings_.sendfile_payload;

@@ -22,6 +22,7 @@ struct ZoneInput {  // what the sum is made from
     bool jumbo = false;         // packets of more than one 2k cluster are expected
     bool cuts = false;          // mode frag may run: what is sent may have a head besides its view
     uint32_t to_kernel = 0, from_kernel = 0;  // a mode that routes may run: what its door holds, the latter per port
+    uint32_t handed_over = 0;   // mode esp may run on several lcores: what their rings hold
     uint32_t files = 0;         // mode sendfile may run: pages of its cache
     uint16_t file_ahead = 0, file_payload = 0;
     uint16_t rxq = 1, txq = 1;  // per port

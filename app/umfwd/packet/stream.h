@@ -46,6 +46,8 @@ inline constexpr uint16_t kMaxBurst = 512;  // testpmd's limit
     X(port_down, "port-down")      /* the route's port takes no part */        \
     X(policy, "policy")            /* mode esp: a policy discards it, wants it protected, or none has it */ \
     X(no_sa, "no-sa")              /* no SA for what came, or none yet for what is to be protected */ \
+    X(handed_over, "handed-over")  /* given to the lcore that has the SA */    \
+    X(lane_full, "lane-full")      /* that lcore is behind */                  \
     X(keepalive, "keepalive")      /* of a NAT's memory: no loss */            \
     X(drained, "drained")          /* still queued when forwarding stopped */
 
