@@ -349,10 +349,10 @@ void Parser::placing_options() {
             if (text.empty() || text.size() > 11 || text.find('/') != std::string::npos) bad("--tap", text, "a name of up to 11 characters");
             s.tap = text;
         },
-        "mode route: the TAP interfaces are called this and the port's number (umf)");
-    option("--tap-netns", [&s](const std::string& text) { s.tap_netns = text; }, "mode route: the TAPs' network namespace, as of ip-netns");
-    number("--routes", s.routes, 64, 4000000, "mode route: room for N routes of each family (16384)");
-    number("--punt-rate", s.punt_rate, 0, 1000000, "mode route: packets a second that the kernel has to answer, of each lcore (1000)");
+        "modes route, esp: the TAP interfaces are called this and the port's number (umf)");
+    option("--tap-netns", [&s](const std::string& text) { s.tap_netns = text; }, "modes route, esp: the TAPs' network namespace, as of ip-netns");
+    number("--routes", s.routes, 64, 4000000, "modes route, esp: room for N routes of each family (16384)");
+    number("--punt-rate", s.punt_rate, 0, 1000000, "modes route, esp: packets a second that the kernel has to answer, of each lcore (1000)");
     number("--frag-size", s.frag_size, kLeastFragment, UINT16_MAX,
            "longest IPv4 packet, in bytes, that mode frag leaves whole");
     option(

@@ -42,8 +42,8 @@ class Gateways(case.SystemTest):
         self.lab.veth(f"{self.tag}{side}0", host.interface)
         host.adopt(host.interface, f"{address(side)}/24")
         host.ip("addr", "add", f"{address(side, v6=True)}/64", "dev", host.interface, "nodad")
-        host.ip("route", "add", "default", "via", address(side, 1))
-        host.ip("-6", "route", "add", "default", "via", address(side, 1, v6=True))
+        host.ip("route", "add", "default", "via", address(side, 1), "mtu", "1400")
+        host.ip("-6", "route", "add", "default", "via", address(side, 1, v6=True), "mtu", "1400")
         setattr(self, side, host)
 
     def wire(self):
@@ -51,23 +51,21 @@ class Gateways(case.SystemTest):
         self.lab.veth(f"{self.tag}wa", f"{self.tag}wb")
         lab.quiet(f"{self.tag}wb")
 
-    def conf(self, side, outer=4, more="", keys=KEYS, spis=(0x1001, 0x1002), sas=True, terms="", ports=""):
+    def conf(self, side, outer=4, more="", keys=KEYS, spis=(0x1001, 0x1002), sas=True, terms="", lcores=1):
         """This side's TOML. The SAs and policies of a tunnel for both families, and `more`."""
         me, peer = SIDES[side], 3 - SIDES[side]
         other = "b" if side == "a" else "a"
-        frame = "framesz=9216,blocksz=36864,framecnt=512"
+        frame = f"framesz=9216,blocksz=36864,framecnt=512,qpairs={lcores}"
         text = f"""
 [[port]]
 name = "lan"
 side = "inside"
 device = "net_af_packet0,iface={self.tag}{side}0,{frame}"
 addresses = ["{address(side, 1)}/24", "{address(side, 1, v6=True)}/64"]
-{ports}
 [[port]]
 name = "wan"
 device = "net_af_packet1,iface={self.tag}w{side},{frame}"
 addresses = ["192.0.2.{me}/24", "fd09:ff::{me}/64"]
-{ports}
 """
         if sas:
             order = (0, 1) if side == "a" else (1, 0)
@@ -100,7 +98,7 @@ child = "peer"
 """
         return text + more
 
-    def start_gateway(self, side, text, *arguments, lcores=None):
+    def start_gateway(self, side, text, *arguments, lcores=1):
         router = self.lab.namespace(f"r{side}")
         for path in "ipv4/ip_forward", "ipv6/conf/all/forwarding":
             set_sysctl(router, path, 1)
@@ -110,7 +108,7 @@ child = "peer"
         file.chmod(0o600)
         gateway = self.prompt(self.umfwd(side, [], [
             "-i", "--auto-start", "--strict", f"--conf={file}", "--total-num-mbufs=4096", "--mbuf-size=9344",
-            f"--tap-netns={router.name}", *arguments], huge=False, memory_mb=352, **({"lcores": lcores} if lcores else {})))
+            f"--tap-netns={router.name}", f"--nb-cores={lcores}", f"--rxq={lcores}", f"--txq={lcores}", *arguments], huge=False, memory_mb=352, workers=lcores))
         self.forwarding(gateway)
         other = "b" if side == "a" else "a"
         for v6 in False, True:
@@ -119,12 +117,19 @@ child = "peer"
             router.ip(*(["-6"] if v6 else []), "route", "add", net, "via", via)
         self.router[side], self.gateway[side] = router, gateway
 
-    def start(self, outer=4, **both):
+    def start(self, outer=4, lcores=None, **both):
         for side in SIDES:
             self.host(side)
         self.wire()
         for side in SIDES:
-            self.start_gateway(side, self.conf(side, outer, **both))
+            n = (lcores or {}).get(side, 1)
+            self.start_gateway(side, self.conf(side, outer, lcores=n, **both), lcores=n)
+
+    @staticmethod
+    def pinged(host):
+        """How many IPv4 echo requests the namespace's kernel has seen."""
+        names, numbers = [line.split() for line in host.run("cat", "/proc/net/snmp").splitlines() if line.startswith("Icmp:")]
+        return int(dict(zip(names, numbers))["InEchos"])
 
     def reach(self, host, to):
         lab.until(lambda: "1 received" in host.run("ping", "-c1", "-W0.3", to, check=False), f"the first ping to {to}",

@@ -474,11 +474,11 @@ class Lab:
         veth(outer, inner, mtu)
         self._stack.callback(run, ["ip", "link", "delete", outer], check=False)
 
-    def eal(self, vdevs, cpu=0, huge=None, memory_mb=192):
-        """EAL arguments: main lcore and one worker on one CPU, and a name of our own."""
+    def eal(self, vdevs, cpu=0, huge=None, memory_mb=192, workers=1):
+        """EAL arguments: main lcore and one worker, or more, on one CPU, and a name of our own."""
         prefix = f"umlab{os.getpid()}n{next(_numbers)}"
         cpu = self.cpus[cpu % len(self.cpus)]
-        args = ["--lcores", f"0@{cpu},1@{cpu}", "--no-pci", f"--file-prefix={prefix}",
+        args = ["--lcores", ",".join(f"{i}@{cpu}" for i in range(workers + 1)), "--no-pci", f"--file-prefix={prefix}",
                 "-m", str(memory_mb)]
         if self.huge if huge is None else huge:
             args += ["--in-memory", "--single-file-segments"]
@@ -489,8 +489,8 @@ class Lab:
             args += ["--vdev", vdev]
         return args
 
-    def umfwd(self, name, vdevs, app, cpu=0, huge=None, memory_mb=192):
-        return self.program(name, [UMFWD, *self.eal(vdevs, cpu, huge, memory_mb), "--", *app])
+    def umfwd(self, name, vdevs, app, cpu=0, huge=None, memory_mb=192, workers=1):
+        return self.program(name, [UMFWD, *self.eal(vdevs, cpu, huge, memory_mb, workers), "--", *app])
 
     def testpmd(self, name, vdevs, app, cpu=1, huge=None, memory_mb=192):
         # stdbuf: testpmd prints into a buffer when its output is not a terminal.
@@ -598,8 +598,10 @@ def read_pcap(path):
 
 
 def write_pcap(path, frames):
+    """A capture of these frames; its path."""
     with open(path, "wb") as out:
         out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
         for i, frame in enumerate(frames):
             out.write(struct.pack("<IIII", i // 1000, i % 1000 * 1000, len(frame), len(frame)))
             out.write(frame)
+    return path

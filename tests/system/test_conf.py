@@ -4,7 +4,10 @@
 import subprocess
 
 import case
+import frames
 import lab
+from scapy.all import IP, TCP, UDP, Ether, IPv6  # noqa: E402
+from scapy.layers.ipsec import ESP
 
 CONF = lab.ROOT / "conf"
 
@@ -25,6 +28,13 @@ TOML = {
     "many-sas.toml": "esp",
     "bench-esp.toml": "esp",
 }
+
+
+def spi_of(packet):
+    """Of ESP, plain or in UDP; 0: it is none."""
+    if ESP in packet:
+        return packet[ESP].spi
+    return int.from_bytes(bytes(packet[UDP].payload)[:4], "big") if UDP in packet and packet[UDP].dport == 4500 else 0
 
 
 class Conf(case.SystemTest):
@@ -130,6 +140,50 @@ class Conf(case.SystemTest):
         self.assertEqual(forwarder.wait(), 1)
         self.assertRegex(forwarder.output(), rf'umfwd: \S*umfwd.toml:{line}: route.to = "10.9.0.0/16": umf0 does not take it: ')
 
+    # Configuration of a gateway -> a packet from inside and the SPI that it leaves with, for each that is tried; and who
+    # is the next router.
+    CROSSING = {
+        "tunnel-v4.toml": ("192.0.2.254", [(IP(src="10.1.0.5", dst="10.2.0.5") / UDP(), 0x1001)]),
+        "tunnel-v6-in-v4.toml": ("192.0.2.254", [(IPv6(src="2001:db8:1::5", dst="2001:db8:2::5") / UDP(), 0x2001)]),
+        "transport.toml": ("192.0.2.80", [(IP(src="10.1.0.5", dst="192.0.2.80") / TCP(dport=443), 0x3001),
+                                          (IP(src="10.1.0.5", dst="192.0.2.80") / UDP(dport=443), 0x3001)]),
+        "nat-t.toml": ("192.168.1.1", [(IP(src="10.1.0.5", dst="10.0.3.5") / UDP(), 0x4001)]),
+        "many-sas.toml": ("192.0.2.254", [(IP(src="10.0.0.5", dst=f"10.{i}.0.5") / UDP(), 0x5001 + 0x100 * i) for i in range(1, 9)]),
+        "bench-esp.toml": (None, [(IP(src="10.1.0.5", dst="10.2.0.5") / UDP(), 0x6001)]),
+    }
+
+    def crossing(self, name):
+        """A packet of each kind that the example protects, and one that it does not know: what leaves outside."""
+        router, tried = self.CROSSING[name]
+        source, sink = self.logs / f"{name}.in.pcap", self.logs / f"{name}.out.pcap"
+        stranger = IP(src="10.77.0.1", dst="203.0.113.7") / UDP()
+        packets = [p for p, _ in tried] + ([stranger] if router else [])
+        lab.write_pcap(source, [bytes(Ether(dst="02:70:63:61:70:00", src=frames.SRC) / p) for p in packets])
+        text = (CONF / name).read_text()
+        text = text.replace("net_af_packet0,iface=eth0", f"net_pcap0,rx_pcap={source},tx_pcap={self.logs / 'inside.pcap'}")
+        text = text.replace("rx_pcap=/tmp/umbuf-bench.pcap,infinite_rx=1", f"rx_pcap={source},tx_pcap={self.logs / 'inside.pcap'}")
+        for outside in "net_af_packet1,iface=eth1", "net_null0,no-rx=1":
+            text = text.replace(outside, f"net_pcap1,rx_pcap={lab.write_pcap(self.logs / 'none.pcap', [])},tx_pcap={sink}")
+        if router:
+            text += f'\n[[neighbour]]\naddress = "{router}"\nmac = "02:00:00:00:00:fe"\n'
+        there = self.lab.namespace(name.translate(str.maketrans("", "", "-.0123456789")))
+        forwarder = self.umfwd(name, [], ["--seconds=0.4", f"--conf={self.private(text)}", f"--tap-netns={there.name}", "--no-flush-rx",
+                                          "--total-num-mbufs=8192"])
+        self.assertEqual(forwarder.wait(), 0, forwarder.last_words())
+        report = self.report(forwarder)
+        self.assertEqual(report["mode"], "esp")
+        left = [Ether(f) for f in lab.read_pcap(sink)]
+        left = [p for p in left if p.dst == ("02:00:00:00:00:fe" if router else "02:00:00:00:00:02")]
+        self.assertEqual([spi_of(p) for p in left], [spi for _, spi in tried])
+        if router:
+            self.assertEqual(sum(s["drops"]["policy"] for s in report["streams"] if s["rx_port"] == 0), 1, "the stranger")
+
+    @case.needs_root
+    def test_gateways_protect_what_their_files_say_and_nothing_else_leaves(self):
+        for name in self.CROSSING:
+            with self.subTest(name):
+                self.crossing(name)
+
     def test_all_errors_are_told_and_nothing_is_started(self):
         file = self.private("[options]\nburst = 0\nforwrd_mode = \"io\"\n[[port]]\nname = \"a\"\ndevice = \"net_null0\"\nmtu = 1\n")
         done = subprocess.run([lab.UMFWD, *self.lab.eal([], huge=False), "--conf", file, "--", "--seconds=1"], stdin=subprocess.DEVNULL,
@@ -152,5 +206,6 @@ class Conf(case.SystemTest):
     def test_every_example_is_run_and_says_what_it_is(self):
         files = sorted(f for f in CONF.iterdir() if f.suffix in (".cmd", ".toml"))
         self.assertEqual({f.name for f in files}, set(VDEVS) | set(TOML))
+        self.assertEqual(set(self.CROSSING), {name for name, mode in TOML.items() if mode == "esp"})
         for file in files:
             self.assertRegex(file.read_text().splitlines()[0], r"^# [A-Z].*[.?]", file.name)

@@ -46,6 +46,7 @@ class KernelSide {
     void do_now(const std::function<void()>& work);
     [[nodiscard]] const KernelCounts& counts() const noexcept { return counts_; }
     // ---- on the thread, in do_now()
+    void follow() { mirror_->follow(); }  // what the kernel was told a moment ago is in the table then
     [[nodiscard]] const Mirror& mirror() const noexcept { return *mirror_; }
     [[nodiscard]] std::string tap_name(uint16_t port) const;  // empty: none
 

@@ -85,7 +85,10 @@ Status Router::configure(const std::map<std::string, uint16_t>& fresh) {
     for (const ConfPort& port : conf_->ports)
         if (const auto at = fresh.find(port.device_name()); at != fresh.end()) taps[port.name] = name_of(at->second);
     Status told;
-    kernel_->do_now([&] { told = tell_kernel(*conf_, taps); });
+    kernel_->do_now([&] {
+        told = tell_kernel(*conf_, taps);
+        kernel_->follow();
+    });
     return told;
 }
 
