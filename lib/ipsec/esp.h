@@ -74,6 +74,7 @@ struct EspDone {
 };
 
 class CrossCheck;
+class LinkMtus;
 
 // EspLane - what one lcore needs.
 class EspLane {
@@ -94,6 +95,7 @@ class EspLane {
     Random random;           // [l]
     SaResolver* const resolver;  // [I]
     EspHeld held;            // [l] of packets in flight; any thread reads
+    LinkMtus* links = nullptr;    // [I] once packets come; the owner's. Null: no path has an MTU (fit.h)
     CrossCheck* cross = nullptr;  // [I] once packets come; the owner's: every so many jobs by another engine, too
 
     struct Batch;

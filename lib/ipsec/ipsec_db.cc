@@ -25,7 +25,9 @@ Result<SaId> IpsecDb::rekey_out(const NewSa& from) {
     if (!children.out(from.child, &old)) return Error{ENOENT, "there is no child " + std::to_string(from.child.id)};
     const Result<SaId> made = sad_->add_out(from);
     if (!made) return made;
-    const Status set = children.set_out(from.child, sad_->resolve(made.value().id, made.value().generation));
+    Sa* fresh = sad_->resolve(made.value().id, made.value().generation);
+    if (old != nullptr && old->terms.dst == from.terms.dst) fresh->path.inherit(old->path);
+    const Status set = children.set_out(from.child, fresh);
     UM_ASSERT(set.ok());  // it was there
     if (old != nullptr) retire(id_of(*old));
     return made;

@@ -32,6 +32,8 @@ Status check(const SaTerms& terms, size_t key_bytes, const Engine& engine) {
         return Error{EINVAL, sa + "a replay window of " + std::to_string(terms.window) + ", and it can be 32 to 4096"};
     if (terms.mode == SaMode::tunnel && terms.src.v6 != terms.dst.v6)
         return Error{EINVAL, sa + "the ends of a tunnel are both IPv4, or both IPv6"};
+    if (terms.mode == SaMode::transport && terms.fragment == FragmentRule::before)
+        return Error{EINVAL, sa + "transport mode protects whole packets: they are cut after ESP (RFC 4303, 3.1.1)"};
     if (terms.outer.dscp > 63) return Error{EINVAL, sa + "a DSCP is 0 to 63"};
     return {};
 }

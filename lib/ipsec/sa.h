@@ -17,6 +17,7 @@
 #include "lib/ipsec/engine.h"
 #include "lib/ipsec/ipsec_stats.h"
 #include "lib/ipsec/outer.h"
+#include "lib/ipsec/path.h"
 #include "lib/ipsec/replay.h"
 #include "lib/ipsec/secret.h"
 #include "lib/ipsec/xfrm_stat.h"
@@ -51,6 +52,7 @@ struct SaTerms {
     uint16_t udp_src = 4500, udp_dst = 4500;
     NatOa oa;                   // inbound, transport mode in UDP
     OuterRules outer;
+    FragmentRule fragment = FragmentRule::after;  // outbound
     Lifetime soft, hard;
 };
 
@@ -99,6 +101,7 @@ class alignas(64) Sa {
     Secret key_;                 // [I]
   public:
     uint16_t next_id = 1;        // [l] of outer IPv4 packets that may be fragmented (RFC 6864)
+    SaPath path;                 // outbound
     [[nodiscard]] const std::byte* key() const noexcept { return key_.data(); }
     [[nodiscard]] uint64_t born_s() const noexcept { return born_s_; }
     // add_second - the same key for another engine, too (cross_check.h), which has to have the algorithm. Before

@@ -72,6 +72,8 @@ struct Choice {
 constexpr Choice kChoices[] = {
     {"mode", "tunnel", [](SaTerms& t) { t.mode = SaMode::tunnel; }},
     {"mode", "transport", [](SaTerms& t) { t.mode = SaMode::transport; }},
+    {"fragment", "before", [](SaTerms& t) { t.fragment = FragmentRule::before; }},
+    {"fragment", "after", [](SaTerms& t) { t.fragment = FragmentRule::after; }},
     {"df", "copy", [](SaTerms& t) { t.outer.df = DfRule::copy; }},
     {"df", "set", [](SaTerms& t) { t.outer.df = DfRule::set; }},
     {"df", "clear", [](SaTerms& t) { t.outer.df = DfRule::clear; }},
@@ -210,6 +212,7 @@ std::string sa_text(const SaTerms& t) {
     text.add(t.mode == SaMode::tunnel ? "mode tunnel" : "mode transport");
     add_ends(text, t);
     if (t.esn) text.add("esn");
+    if (t.fragment == FragmentRule::before) text.add("fragment before");
     text.add("window", t.window, kReplayDefault);
     add_outer(text, t.outer);
     text.add("soft", t.soft);

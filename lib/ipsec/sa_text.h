@@ -13,6 +13,7 @@
 //      window N          of numbers, against replays: 32 to 4096
 //      udp SRC DST       in UDP (RFC 3948), from and to these ports
 //      nat-oa SRC DST    in UDP, transport mode: the addresses that the sender's packets had before a NAT
+//      fragment before | after   outbound: who cuts what is too long for the way (path.h)
 //      df copy | set | clear,  dscp N | copy,  ttl N,  no-ecn,  flow N | copy,  decap-dscp
 //      soft-bytes N  soft-packets N  soft-seconds N  hard-bytes N  hard-packets N  hard-seconds N
 #pragma once

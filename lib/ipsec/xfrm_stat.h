@@ -35,6 +35,7 @@ namespace umbuf {
     X(out_blocked, "XfrmOutPolBlock")         /* a policy discards it, or none matches */               \
     X(out_state, "XfrmOutStateInvalid")       /* the SA went while the packet was with a device */      \
     X(out_mode, "XfrmOutStateModeError")      /* transport cannot carry it: fragments, protocol 59 */   \
+    X(out_too_big, "EspOutTooBig")            /* for the SA's way; its sender may be told */            \
     X(out_differs, "EspOutCrossCheck")        /* two engines disagree (cross_check.h) */                \
     X(out_seq, "XfrmOutStateSeqError")        /* sequence numbers have ended */                         \
     X(out_expired, "XfrmOutStateExpired")     /* past a hard limit */
