@@ -115,11 +115,10 @@ void Reassembly::forget(uint32_t packet) noexcept {
 }
 
 void Reassembly::count_held(const Mbuf* m, bool in) noexcept {
-    uint32_t n = 0, of_pool = 0;
-    for (const Mbuf* s = m; s != nullptr; s = s->next(), ++n) of_pool += s->rte.pool == limits_.pool;
+    const uint32_t n = m->rte.nb_segs;
     n_mbufs_ = in ? n_mbufs_ + n : n_mbufs_ - n;
-    n_of_pool_ = in ? n_of_pool_ + of_pool : n_of_pool_ - of_pool;
     n_fragments_ = in ? n_fragments_ + 1 : n_fragments_ - 1;
+    in ? held.take(m) : held.give(m);
 }
 
 void Reassembly::drop_fragments(Packet& p, sync::Counter& why) noexcept {

@@ -21,10 +21,9 @@
 
 #include "lib/base/result.h"
 #include "lib/base/sync.h"
+#include "lib/ipsec/esp_held.h"
 #include "lib/ipsec/ip.h"
 #include "lib/mbuf/mbuf.h"
-
-struct rte_mempool;
 
 namespace umbuf {
 
@@ -33,7 +32,6 @@ struct ReassemblyLimits {
     uint32_t fragments = 4096;  // of all of them, and 512 of one
     uint32_t mbufs = 8192;      // of all of them
     uint64_t seconds = 30;      // from the first fragment that came. RFC 8200 allows 60
-    const rte_mempool* pool = nullptr;  // whose mbufs are counted apart
 };
 
 // One writer, any readers. Fragments, but `whole`.
@@ -65,13 +63,13 @@ class Reassembly {
     // expire - drop what has waited too long. To be called now and then, a second apart or so.
     void expire(uint64_t now_s) noexcept;
 
-    // What is held: packets that are not whole, their fragments, all mbufs of those, and those of limits.pool.
+    // What is held: packets that are not whole, their fragments, all mbufs of those.
     [[nodiscard]] uint32_t held_packets() const noexcept { return n_packets_; }
     [[nodiscard]] uint32_t held_fragments() const noexcept { return n_fragments_; }
     [[nodiscard]] uint32_t held_mbufs() const noexcept { return n_mbufs_; }
-    [[nodiscard]] uint32_t held_of_pool() const noexcept { return n_of_pool_; }
 
     ReassemblyCounters counters;  // [l]
+    EspHeld held;                 // [l] by pool; any thread reads
 
   private:
     static constexpr uint32_t kNone = UINT32_MAX;
@@ -140,7 +138,7 @@ class Reassembly {
     std::vector<uint32_t> buckets_;
     uint32_t free_packet_ = kNone, free_fragment_ = kNone;
     uint32_t oldest_ = kNone, youngest_ = kNone;
-    uint32_t n_packets_ = 0, n_fragments_ = 0, n_mbufs_ = 0, n_of_pool_ = 0;
+    uint32_t n_packets_ = 0, n_fragments_ = 0, n_mbufs_ = 0;
 };
 
 }  // namespace umbuf
