@@ -41,10 +41,11 @@ struct Route {
     uint16_t port = 0;       // forward
     uint16_t mtu = 0;        // forward: bytes of an IP packet that may leave
     IpAddress gateway;       // of either family (RFC 5549)
+    bool own = false;        // local: an address that this machine has at `port`
     bool operator==(const Route&) const = default;
     bool operator<(const Route& b) const noexcept {
-        return std::tie(kind, gatewayed, port, mtu, gateway.v6, gateway.bytes) <
-               std::tie(b.kind, b.gatewayed, b.port, b.mtu, b.gateway.v6, b.gateway.bytes);
+        return std::tie(kind, gatewayed, port, mtu, gateway.v6, gateway.bytes, own) <
+               std::tie(b.kind, b.gatewayed, b.port, b.mtu, b.gateway.v6, b.gateway.bytes, b.own);
     }
 };
 

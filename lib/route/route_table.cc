@@ -3,6 +3,7 @@
 #include "lib/route/route_table.h"
 
 #include <cstring>
+#include <utility>
 
 namespace umbuf {
 
@@ -57,6 +58,7 @@ Status RouteTable::set(const Prefix& prefix, const Route& route) {
         give(route);
         return added;
     }
+    own_changed_ = own_changed_ || route.own || (had != routes_.end() && had->second.own);
     if (had != routes_.end()) give(had->second);
     routes_[prefix] = route;
     return {};
@@ -66,6 +68,7 @@ Status RouteTable::remove(const Prefix& prefix) {
     const auto had = routes_.find(prefix);
     if (had == routes_.end()) return Error{ENOENT, "there is no such route"};
     fib_->remove(prefix);
+    own_changed_ = own_changed_ || had->second.own;
     give(had->second);
     routes_.erase(had);
     return {};
@@ -83,6 +86,7 @@ void RouteTable::forget_neighbour(uint16_t port, const IpAddress& address) { nei
 void RouteTable::commit() {
     if (!fib_->changed() && unused_.empty() && !neighbours_->removed()) return;
     fib_->publish();
+    if (std::exchange(own_changed_, false)) collect_own();
     grace_.wait(grace_.start());
     fib_->catch_up();
     neighbours_->release();
@@ -92,6 +96,26 @@ void RouteTable::commit() {
         free_.push_back(number);
     }
     unused_.clear();
+}
+
+// collect_own - into the side that no reader sees, which then changes places with the other. All lower prefixes come
+// first.
+void RouteTable::collect_own() {
+    const uint32_t fresh = 1 - own_active_.load(sync::relaxed);
+    own_[fresh] = {};
+    for (const auto& [prefix, route] : routes_) {
+        if (!route.own || own_[fresh].known[route.port][prefix.address.v6]) continue;
+        own_[fresh].address[route.port][prefix.address.v6] = prefix.address;
+        own_[fresh].known[route.port][prefix.address.v6] = true;
+    }
+    own_active_.store(fresh, sync::release);  // pairs with the acquire in own_address()
+}
+
+bool RouteTable::own_address(uint16_t port, bool v6, IpAddress* address) const noexcept {
+    const Own& own = own_[own_active_.load(sync::acquire)];
+    if (port >= RTE_MAX_ETHPORTS || !own.known[port][v6]) return false;
+    *address = own.address[port][v6];
+    return true;
 }
 
 namespace {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "lib/base/result.h"
+#include "lib/base/sync.h"
 #include "lib/ipsec/grace.h"
 #include "lib/route/fib.h"
 #include "lib/route/neighbours.h"
@@ -50,8 +51,15 @@ class RouteTable {
     // ---- readers. n <= kRouteBurst; IPv4 in host order
     void lookup4(const uint32_t* to, Hop* hops, uint16_t n) const noexcept;
     void lookup6(const uint8_t (*to)[16], Hop* hops, uint16_t n) const noexcept;
+    // own_address - the first of those that this machine has at the port, for what a lane says itself. False: none.
+    [[nodiscard]] bool own_address(uint16_t port, bool v6, IpAddress* address) const noexcept;
 
   private:
+    // Own - one address for each port and family, where there is one.
+    struct Own {
+        IpAddress address[RTE_MAX_ETHPORTS][2];
+        bool known[RTE_MAX_ETHPORTS][2] = {};
+    };
     struct NextHop {
         Hop hop;               // without its neighbour
         int32_t gateway = -1;  // its place; -1: the destination itself is to be found
@@ -63,6 +71,7 @@ class RouteTable {
     explicit RouteTable(rte_rcu_qsbr* readers) : grace_(readers) {}
     [[nodiscard]] Result<uint32_t> take(const Route& route);
     void give(const Route& route);
+    void collect_own();
     template <class To>
     void resolve(const To* to, const uint64_t* numbers, Hop* hops, uint16_t n) const noexcept;
 
@@ -73,6 +82,9 @@ class RouteTable {
     std::unique_ptr<NextHop[]> hops_;        // [I]; elements [r]; number 0: no route
     std::map<Prefix, Route> routes_;         // [c]
     std::map<Route, Use> uses_;              // [c]
+    Own own_[2];                             // the active one [r]
+    sync::atomic<uint32_t> own_active_{0};   // [a]
+    bool own_changed_ = false;               // [c]
     std::vector<uint32_t> free_, unused_;    // [c] numbers to give; numbers to free at the next commit
 };
 

@@ -159,6 +159,12 @@ bool Mirror::translate(rtnl_route* from, Key& key, Route& route, bool& several) 
     route = {.kind = RouteKind::local};
     switch (rtnl_route_get_type(from)) {
     case RTN_LOCAL:
+        if (rtnl_route_get_nnexthops(from) > 0)
+            if (const Link* link = link_of(rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(from, 0))); link != nullptr) {
+                route.port = link->port;
+                route.own = length == (address.v6 ? 128 : 32);
+            }
+        return true;
     case RTN_ANYCAST:
     case RTN_BROADCAST: return true;
     case RTN_UNICAST:
