@@ -115,6 +115,7 @@ ttl = 9
 ecn = false
 flow_label = 0x12345
 decap_dscp = true
+fragment = "before"
 seq_floor = 77
 seq_file = "one.seq"
 soft = { bytes = 1, packets = 2, seconds = 3 }
@@ -147,6 +148,7 @@ nat_oa = { src = "192.168.0.1", dst = "203.0.113.1" }
     EXPECT_TRUE(t.esn && t.udp && !t.outer.ecn && t.outer.decap_dscp && !t.outer.copy_dscp && !t.outer.copy_flow_label);
     EXPECT_EQ(t.udp_dst, 31000);
     EXPECT_EQ(t.outer.df, DfRule::set);
+    EXPECT_EQ(t.fragment, FragmentRule::before);
     EXPECT_EQ(t.outer.dscp, 46);
     EXPECT_EQ(t.outer.ttl, 9);
     EXPECT_EQ(t.outer.flow_label, 0x12345u);
@@ -306,6 +308,7 @@ TEST(Conf, EveryWrongValueGetsItsLine) {
         {"sa", "udp = { src = 0 }", "sa.udp.src = 0: expected a number from 1 to 65535"},
         {"sa", "udp = { dst = 65536 }", "sa.udp.dst = 65536: expected a number from 1 to 65535"},
         {"sa", "df = \"maybe\"", "sa.df = \"maybe\": expected one of copy, set, clear"},
+        {"sa", "fragment = \"both\"", "sa.fragment = \"both\": expected one of after, before"},
         {"sa", "dscp = 64", "sa.dscp = 64: expected \"copy\", or a number from 0 to 63"},
         {"sa", "dscp = \"keep\"", "sa.dscp = \"keep\": expected \"copy\", or a number from 0 to 63"},
         {"sa", "flow_label = 0x100000", "sa.flow_label = 1048576: expected \"copy\", or a number from 0 to 1048575"},
@@ -447,6 +450,13 @@ TEST(Conf, PoliciesNameChildrenThatThereAre) {
 TEST(Conf, TransportModeHasNoOuterHeader) {
     for (const char* line : {"df = \"copy\"", "dscp = 1", "ecn = true", "flow_label = 1", "ttl = 1", "decap_dscp = true"})
         EXPECT_NE(complaints(with("sa", std::string(line) + "\nmode = \"transport\"")).find("transport mode has no outer header: leave it out"), std::string::npos) << line;
+}
+
+TEST(Conf, WhoIsCutIsSaidOfWhatIsSent) {
+    EXPECT_EQ(complaints(with("sa", "fragment = \"before\"")), "");
+    EXPECT_NE(complaints(with("in", "fragment = \"after\"")).find("sa.fragment = \"after\": an inbound SA sends nothing"), std::string::npos);
+    EXPECT_EQ(complaints(with("sa", "fragment = \"after\"\nmode = \"transport\"")), "");
+    EXPECT_NE(complaints(with("sa", "fragment = \"before\"\nmode = \"transport\"")).find("transport mode protects whole packets"), std::string::npos);
 }
 
 TEST(Conf, TheAddressesBehindANatAreTwo) {

@@ -42,7 +42,7 @@ TEST(EspSaText, EveryWordIsUnderstood) {
 TEST(EspSaText, ATextSaysItsTermsAgain) {
     for (const char* words : {"spi 0x1000 alg aes-gcm-128 mode tunnel src 172.16.0.1 dst 172.16.0.2",
                               "spi 0xffffffff alg aes-cbc-256+hmac-sha512 mode transport src fd00::1 dst fd00::2 udp 4500 31000 nat-oa 10.1.2.3 10.1.2.4 esn window 512",
-                              "spi 0x100 alg chacha20-poly1305 mode tunnel src 1.2.3.4 dst 1.2.3.5 df set dscp 0 ttl 9 no-ecn flow copy decap-dscp",
+                              "spi 0x100 alg chacha20-poly1305 mode tunnel src 1.2.3.4 dst 1.2.3.5 fragment before df set dscp 0 ttl 9 no-ecn flow copy decap-dscp",
                               "spi 0x100 alg null+hmac-sha1 mode tunnel src 1.2.3.4 dst 1.2.3.5 df clear flow 74565 soft-bytes 1 soft-packets 2 soft-seconds 3 "
                               "hard-bytes 4 hard-packets 5 hard-seconds 18446744073709551615"}) {
         Result<SaText> sa = parse_sa(std::string(words) + " key K");

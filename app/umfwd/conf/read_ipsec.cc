@@ -144,12 +144,12 @@ class SaReader {
         else read_outbound();
     }
     void know_what_a_direction_has() {
-        for (const char* key : {"window", "found_by", "nat_oa", "seq_floor", "seq_file"}) keys_.know(key);
+        for (const char* key : {"window", "found_by", "nat_oa", "seq_floor", "seq_file", "fragment"}) keys_.know(key);
     }
 
     void read_inbound() {
         keys_.number("window", sa_.terms.window, kReplayMin, kReplayMax);
-        for (const char* key : {"seq_floor", "seq_file"}) keys_.out_of_place(key, "an inbound SA sends nothing");
+        for (const char* key : {"seq_floor", "seq_file", "fragment"}) keys_.out_of_place(key, "an inbound SA sends nothing");
         read_nat_oa();
         sa_.found_by = dst_known_ ? SadKey::spi_dst : SadKey::spi;
         if (!keys_.choice("found_by", sa_.found_by, {{"spi", SadKey::spi}, {"spi_dst", SadKey::spi_dst}, {"spi_dst_src", SadKey::spi_dst_src}})) return;
@@ -174,6 +174,7 @@ class SaReader {
 
     void read_outbound() {
         for (const char* key : {"window", "found_by", "nat_oa"}) keys_.out_of_place(key, "an outbound SA receives nothing");
+        read_fragment();
         const bool floor = sa_.floor_known = keys_.number("seq_floor", sa_.terms.seq_floor, 0, kMostNumber);
         std::string file;
         if (keys_.text("seq_file", file)) sa_.seq_file = beside(file);
@@ -181,6 +182,13 @@ class SaReader {
             keys_.missing("seq_floor", fmt::format("the last number that this key of {} has sent, 0 for a key that was never used: none may be sent twice. "
                                                    "Or seq_file, a file in which umfwd remembers it",
                                                    sa_.terms.algorithm.name()));
+    }
+
+    void read_fragment() {
+        if (!keys_.choice("fragment", sa_.terms.fragment, {{"after", FragmentRule::after}, {"before", FragmentRule::before}})) return;
+        if (sa_.terms.mode != SaMode::transport || sa_.terms.fragment == FragmentRule::after) return;
+        sa_.terms.fragment = FragmentRule::after;
+        keys_.complain("fragment", "expected \"after\": transport mode protects whole packets");
     }
 
     Keys& keys_;
