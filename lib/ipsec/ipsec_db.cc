@@ -50,6 +50,17 @@ Status IpsecDb::remove_sa(SaId id) {
     return sad_->remove(id);
 }
 
+uint32_t IpsecDb::lower_path(const TooBig& said, uint64_t now_s) {
+    uint32_t lowered = 0;
+    for (Sa* sa : sad_->sas()) {
+        const SaTerms& t = sa->terms;
+        const bool by_udp = t.udp && t.udp_src == said.udp_src && t.udp_dst == said.udp_dst;
+        if (t.spi != said.spi || t.dst != said.dst || t.src != said.src || t.udp != said.udp || (t.udp && !by_udp)) continue;
+        if (!sad_->inbound(id_of(*sa)) && sa->path.lower(said.mtu, said.dst.v6, now_s)) ++lowered;
+    }
+    return lowered;
+}
+
 IpsecDb::Due IpsecDb::due(uint64_t now_s) const {
     Due due;
     for (const Sa* sa : sad_->sas()) {

@@ -24,6 +24,7 @@
 #include "lib/ipsec/grace.h"
 #include "lib/ipsec/sad.h"
 #include "lib/ipsec/spd.h"
+#include "lib/ipsec/too_big.h"
 
 namespace umbuf {
 
@@ -64,6 +65,9 @@ class IpsecDb {
         std::vector<SaId> hard;  // dead: every packet is refused, and they can be removed
     };
     [[nodiscard]] Due due(uint64_t now_s) const;  // control thread
+    // lower_path - a router said that our packets are too big: the SAs that they are of, by SPI, addresses and ports
+    // (RFC 4301, 8.2.1), hear of it. Returns how many did not know it. Control thread.
+    uint32_t lower_path(const TooBig& said, uint64_t now_s);
 
   private:
     IpsecDb(const IpsecConfig& config, const Engine& engine, rte_rcu_qsbr* readers);
