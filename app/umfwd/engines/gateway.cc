@@ -28,6 +28,9 @@ struct Crossing final : EngineState {
     const bool inside;
     rte_mbuf* packets[kMaxBurst];
     rte_mbuf* groups[kMaxBurst];
+    void holds(EngineHolds& all) const override {
+        pass.reassembly().held.each([&all](const rte_mempool* pool, uint64_t n) { all.reassembly[pool] += n; });
+    }
 };
 
 Status begin(Stream& stream) {
@@ -42,6 +45,7 @@ Status begin(Stream& stream) {
 // end - what other lanes had for this one, and it was not there any more to take.
 void end(Stream& stream) {
     if (stream.state == nullptr) return;
+    static_cast<Crossing&>(*stream.state).pass.give_up();
     if (stream.rx_queue == 0) stream.router->door().read_by(stream.rx_port->id(), false);
     const GatewayLane& lane = static_cast<Crossing&>(*stream.state).lane;
     if (lane.ring == nullptr || lane.leader != &stream) return;
@@ -120,7 +124,7 @@ uint16_t from_lanes(Stream& stream, Crossing& state, Departure& out) noexcept {
 
 uint32_t burst(Stream& stream) noexcept {
     auto& state = static_cast<Crossing&>(*stream.state);
-    state.lane.esp->now_s = ipsec_clock_s();
+    state.pass.clock(ipsec_clock_s());
     Departure out(stream, state.exits, state.door);
     const uint32_t made = uint32_t{from_kernel(stream, state, out)} + from_lanes(stream, state, out);
     const uint16_t n = receive(stream, state.packets);

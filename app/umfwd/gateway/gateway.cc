@@ -17,7 +17,8 @@ namespace {
 
 using stat::Kind;
 
-constexpr char kWhat[] = "of mode esp, by what was done with them", kFree[] = "that need no policy";
+constexpr char kWhat[] = "of mode esp, by what was done with them", kFree[] = "that need no policy",
+               kTooBig[] = "of ICMP: told who sent too much, or heard about our ESP";
 constexpr stat::Field kCounts[] = {
     {"gateway_packets", "packets", Kind::counter, 1, kWhat, "what=protected"},
     {"gateway_packets", "packets", Kind::counter, 1, kWhat, "what=opened"},
@@ -26,7 +27,11 @@ constexpr stat::Field kCounts[] = {
     {"gateway_exempt", "packets", Kind::counter, 1, kFree, "what=ike"},
     {"gateway_exempt", "packets", Kind::counter, 1, kFree, "what=esp"},
     {"gateway_handed", "packets", Kind::counter, 1, "taken from other lcores, which have not their SA"},
+    {"gateway_too_big", "messages", Kind::counter, 1, kTooBig, "what=told"},
+    {"gateway_too_big", "messages", Kind::counter, 1, kTooBig, "what=heard"},
 };
+
+constexpr int kNewsAtOnce = 32;  // each asks every SA
 
 }  // namespace
 
@@ -52,6 +57,9 @@ Result<std::unique_ptr<Gateway>> Gateway::make(const Settings& settings, rte_rcu
     gateway->book_ = std::make_unique<Book>(*gateway->db_);
     gateway->children_ = config.children;
     for (auto& owners : gateway->owners_) owners.reset(new sync::atomic<uint64_t>[config.children]());
+    Result<std::unique_ptr<PathNews>> news = PathNews::make(socket);
+    if (!news) return news.error();
+    gateway->path_news_ = std::move(news.value());
     if (gateway->conf_ == nullptr) return gateway;
     if (const Status loaded = gateway->book_->load(gateway->conf_, ipsec_clock_s()); !loaded) return loaded.error();
     return gateway;
@@ -104,6 +112,10 @@ uint16_t Gateway::owner(Direction direction, ChildId child, uint16_t asks) noexc
     return static_cast<uint16_t>(is - 1);
 }
 
-void Gateway::poll() { book_->poll(ipsec_clock_s()); }
+void Gateway::poll() {
+    book_->poll(ipsec_clock_s());
+    TooBig said;
+    for (int i = 0; i < kNewsAtOnce && path_news_->take(&said); ++i) static_cast<void>(db_->lower_path(said, ipsec_clock_s()));
+}
 
 }  // namespace umbuf::fwd

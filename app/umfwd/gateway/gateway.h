@@ -20,6 +20,8 @@
 
 #include "app/umfwd/gateway/book.h"
 #include "app/umfwd/gateway/handover.h"
+#include "app/umfwd/gateway/link_mtus.h"
+#include "app/umfwd/gateway/path_news.h"
 #include "app/umfwd/packet/stream.h"
 #include "app/umfwd/settings.h"
 #include "drivers/net/port.h"
@@ -36,6 +38,7 @@ struct GatewayCounts {
     sync::Counter protect, opened, bypassed;
     sync::Counter discovery, ike, ready;  // that need no policy: ND, IKE, and ESP that the kernel sends for us
     sync::Counter handed;                 // taken from other lanes
+    sync::Counter told, heard;            // "too big": to who sent too much; from routers, about our ESP
 };
 
 // GatewayLane - what one lcore has.
@@ -44,6 +47,7 @@ struct GatewayLane {
     stat::Box<GatewayCounts> counts;   // [l] where everybody can read
     std::unique_ptr<Handover> ring;    // null: there is one lane
     const Stream* leader = nullptr;    // [I] the stream in whose turns the ring is emptied
+    TableMtus links;                   // [l] what `esp` knows of routes
 };
 
 class Gateway {
@@ -78,7 +82,10 @@ class Gateway {
     // the child from a table.
     [[nodiscard]] uint16_t owner(Direction direction, ChildId child, uint16_t asks) noexcept;
 
-    // poll - ten times a second: limits of SAs, and what retired or was removed is freed. Also while lanes run.
+    [[nodiscard]] PathNews& path_news() noexcept { return *path_news_; }  // lanes: tell()
+
+    // poll - ten times a second: limits of SAs, news of their paths, and what retired or was removed is freed. Also while
+    // lanes run.
     void poll();
 
   private:
@@ -86,6 +93,7 @@ class Gateway {
     std::shared_ptr<const Conf> conf_;         // [I] null: none
     std::unique_ptr<IpsecDb> db_;              // [I]
     std::unique_ptr<Book> book_;               // [c]
+    std::unique_ptr<PathNews> path_news_;      // [I]
     std::array<bool, RTE_MAX_ETHPORTS> inside_{};  // [I] while lanes run
     std::vector<GatewayLane> lanes_;           // [I] while lanes run; goes before the database
     std::unique_ptr<sync::atomic<uint64_t>[]> owners_[2];  // [a] by direction and child: its generation, and lane + 1

@@ -4,8 +4,13 @@
 
 #include <algorithm>
 
+#include <rte_cycles.h>
+#include <rte_random.h>
+
 #include "app/umfwd/packet/frame.h"
+#include "lib/ipsec/fit.h"
 #include "lib/ipsec/selector.h"
+#include "lib/ipsec/too_big.h"
 #include "lib/mbuf/verbs.h"
 
 namespace umbuf::fwd {
@@ -27,6 +32,7 @@ Drop drop_of(const EspFate& fate) noexcept {
     case Xfrm::in_header:
     case Xfrm::out_header: return Drop::malformed;
     case Xfrm::in_buffer: return Drop::no_mbuf;
+    case Xfrm::out_too_big: return Drop::too_big;
     case Xfrm::out_error: return fate.error == ENOBUFS ? Drop::no_mbuf : fate.error == EMSGSIZE ? Drop::too_big : Drop::esp;
     default: return Drop::esp;
     }
@@ -46,6 +52,17 @@ void dress(rte_mbuf* p) noexcept {
     p->pkt_len += RTE_ETHER_HDR_LEN;
 }
 
+// kFragments - of a stream, at a time: what is held comes from the port's mbufs.
+constexpr ReassemblyLimits kFragments{.packets = 256, .fragments = 1024, .mbufs = 1024, .seconds = 30};
+
+// take_next - the first packet of a list, which is one no more.
+rte_mbuf* take_next(Mbuf*& list) noexcept {
+    Mbuf* m = list;
+    list = m->nextpkt;
+    m->nextpkt = nullptr;
+    return &m->rte;
+}
+
 // may_be_esp - is it worth a closer look? `p` begins with a whole IP header.
 bool may_be_esp(const rte_mbuf* p, bool v6) noexcept {
     if (v6) return true;  // behind what headers, esp_wire() finds out
@@ -57,7 +74,24 @@ bool may_be_esp(const rte_mbuf* p, bool v6) noexcept {
 
 Pass::Pass(Stream& stream, Gateway& gateway, GatewayLane& lane, const RouteTable& table)
     : gateway_(gateway), db_(gateway.db()), lane_(lane), esp_(*lane.esp), table_(table), inside_(gateway.inside(stream.rx_port->id())),
-      port_(stream.rx_port->id()), number_(stream.lane), alone_(gateway.lanes() == 1), stats_(stream.stats), posts_(alone_ ? 0 : gateway.lanes()) {}
+      port_(stream.rx_port->id()), number_(stream.lane), alone_(gateway.lanes() == 1), stats_(stream.stats), posts_(alone_ ? 0 : gateway.lanes()),
+      reassembly_(std::move(Reassembly::make(kFragments, rte_rand()).value())), answers_(stream.settings->punt_rate, rte_get_tsc_hz()),
+      news_(answers_) {
+    lane.links.table = &table;
+    esp_.links = &lane.links;
+}
+
+void Pass::clock(uint64_t now_s) noexcept {
+    if (esp_.now_s == now_s && expired_s_ == now_s) return;
+    esp_.now_s = expired_s_ = now_s;
+    reassembly_->expire(now_s);
+    count_fragments();
+}
+
+void Pass::give_up() noexcept {
+    stats_.drop(Drop::drained, reassembly_->held_fragments());
+    reassembly_.reset();
+}
 
 void Pass::refuse(rte_mbuf* p, const EspFate& fate, Departure& out) noexcept { out.die(p, drop_of(fate)); }
 
@@ -95,9 +129,16 @@ void Pass::sort_out(rte_mbuf** packets, const Looked* looked, uint16_t n, Depart
 }
 
 // ours - a packet for this machine: to an address of its own, or to one that is never forwarded.
-void Pass::ours(rte_mbuf* p, const Looked& looked, Departure& out) noexcept {
+void Pass::ours(rte_mbuf* p, const Looked& first, Departure& out) noexcept {
+    Looked looked = first;
     if (looked.asked && may_be_esp(p, looked.v6)) {
-        const EspWire wire = esp_wire(Mbuf::of(p), db_.udp_port);
+        EspWire wire = esp_wire(Mbuf::of(p), db_.udp_port);
+        if (__builtin_expect(wire.ip.fragment, 0) && is_piece(p, wire.ip)) {
+            p = put_together(p);
+            if (p == nullptr) return;
+            looked.length = static_cast<uint16_t>(std::min<uint32_t>(p->pkt_len, UINT16_MAX));
+            wire = esp_wire(Mbuf::of(p), db_.udp_port);
+        }
         if (wire.kind == EspWireKind::esp) return closed_.add(p, looked);
         if (wire.kind == EspWireKind::keepalive) return out.die(p, Drop::keepalive);
         const bool esp_in_pieces = wire.kind == EspWireKind::malformed && wire.ip.proto == kProtoEsp;
@@ -106,8 +147,46 @@ void Pass::ours(rte_mbuf* p, const Looked& looked, Departure& out) noexcept {
             return out.die(p, Drop::malformed);
         }
     }
+    if (!inside_ && looked.asked) listen(p, looked.v6);
     if (inside_ || exempted(exempt_in(p, looked.asked, db_.udp_port))) return to_kernel(p, out);
     plain_.add(p, looked);
+}
+
+// is_piece - a fragment of what may be ESP. From inside, UDP's are the kernel's to put together.
+bool Pass::is_piece(const rte_mbuf* p, const IpView& ip) const noexcept {
+    uint8_t proto = ip.proto;
+    if (ip.v6) {
+        const auto* next = static_cast<const uint8_t*>(bytes_at(p, ip.header, 1, &proto));
+        if (next == nullptr) return false;
+        proto = *next;
+    }
+    return proto == kProtoEsp || (proto == kProtoUdp && db_.udp_port != 0 && !inside_);
+}
+
+// put_together - null: more is to come, or it is dead. It is counted.
+rte_mbuf* Pass::put_together(rte_mbuf* p) noexcept {
+    Mbuf* whole = reassembly_->add(Mbuf::of(p), esp_.now_s);
+    count_fragments();
+    return whole == nullptr ? nullptr : &whole->rte;
+}
+
+void Pass::count_fragments() noexcept {
+    const ReassemblyCounters& c = reassembly_->counters;
+    const uint64_t merged = c.merged.read();
+    const uint64_t lost = c.twice.read() + c.overlapping.read() + c.malformed.read() + c.no_room.read() + c.timed_out.read();
+    if (merged != merged_) stats_.drop(Drop::merged, merged - std::exchange(merged_, merged));
+    if (lost != lost_) stats_.drop(Drop::fragment, lost - std::exchange(lost_, lost));
+}
+
+// listen - does a router say that our ESP packets are too big? Whoever keeps the SAs hears it (RFC 4301, 8.2.1); the
+// message goes its way.
+void Pass::listen(const rte_mbuf* p, bool v6) noexcept {
+    const uint8_t proto = *rte_pktmbuf_mtod_offset(p, const uint8_t*, v6 ? 6 : 9);
+    TooBig said;
+    if (proto != (v6 ? kProtoIcmpv6 : kProtoIcmp) || !news_.take(rte_rdtsc())) return;
+    if (!read_too_big(Mbuf::of(p), db_.udp_port, &said)) return;
+    lane_.counts->heard.add(1);
+    gateway_.path_news().tell(said);
 }
 
 // admit - plaintext from outside: only what a policy bypasses.
@@ -238,7 +317,62 @@ void Pass::onward(Departure& out) noexcept {
 void Pass::cross(rte_mbuf* p, const Looked& looked, Sa* sa, ChildId child, Departure& out) noexcept {
     if (const Drop why = unfit(looked); why != Drop::count) return out.punt({.packet = p, .ip = true}, why);
     if (const Fate aged = age(p); aged != Fate::send) return out.die(p, static_cast<Drop>(aged));
-    if (alone_ || mine(p, child)) protect_.add(p, sa);
+    if (alone_ || mine(p, child)) wrap(p, sa, out);
+}
+
+// wrap - one more to protect, if it is not too long for the SA's way: then its pieces, or its sender is told.
+void Pass::wrap(rte_mbuf* p, Sa* sa, Departure& out) noexcept {
+    const Fit is = fit(esp_, *sa, Mbuf::of(p));
+    if (__builtin_expect(is.way == FitWay::before, 0)) return wrap_pieces(p, is.most, sa, out);
+    if (__builtin_expect(is.way == FitWay::too_big, 0)) return tell_too_big(p, is.most, out);
+    if (protect_.n == kPassBurst) protect(out);
+    protect_.add(p, sa);
+}
+
+// wrap_pieces - n pieces of one packet are n - 1 made.
+void Pass::wrap_pieces(rte_mbuf* p, uint32_t most, Sa* sa, Departure& out) noexcept {
+    Mbuf* list = cut_before(Mbuf::of(p), most);
+    if (list == nullptr) return out.die(p, Drop::no_mbuf);
+    uint64_t n = 0;
+    for (; list != nullptr; ++n) {
+        if (protect_.n == kPassBurst) protect(out);
+        protect_.add(take_next(list), sa);
+    }
+    stats_.made.add(n - 1);
+}
+
+// tell_too_big - who sent the packet, by an address of ours where it came in; never more than --punt-rate a second. The
+// kernel, which makes all other errors, does not know what ESP takes.
+void Pass::tell_too_big(rte_mbuf* p, uint32_t mtu, Departure& out) noexcept {
+    const bool v6 = *rte_pktmbuf_mtod(p, const uint8_t*) >> 4 == 6;
+    IpAddress us;
+    Mbuf* answer = nullptr;
+    if (table_.own_address(p->port, v6, &us) && answers_.take(rte_rdtsc())) answer = make_too_big(Mbuf::of(p), mtu, us);
+    out.die(p, Drop::too_big);
+    if (answer == nullptr) return;
+    stats_.made.add(1);
+    lane_.counts->told.add(1);
+    send_own(&answer->rte, out);
+}
+
+// send_own - a packet that was made here: routed, and where it leaves outside, only as a policy says (X2).
+void Pass::send_own(rte_mbuf* p, Departure& out) noexcept {
+    Looked looked;
+    look_up(table_, &p, &looked, 1);
+    if (looked.asked && looked.hop.kind == RouteKind::local) return out.die(p, Drop::too_big);  // no frame tells a kernel what it sent itself
+    IpFate fate = judge_own(looked);
+    const bool crosses = !(looked.asked && looked.hop.kind == RouteKind::forward && gateway_.inside(looked.hop.port));
+    if (!crosses) return out.carry_out_own(&p, &fate, 1);
+    Mbuf* m = Mbuf::of(p);
+    IpsecFate chosen;
+    Sa* sa = nullptr;
+    ChildId child;
+    ipsec_choose(db_, esp_, &m, &chosen, &sa, &child, 1);
+    if (chosen.way == IpsecWay::bypass) return out.carry_out_own(&p, &fate, 1);
+    if (chosen.way != IpsecWay::esp) return refuse(p, chosen.esp, out);
+    if (!alone_ && !mine(p, child)) return;
+    if (protect_.n == kPassBurst) protect(out);
+    protect_.add(p, sa);
 }
 
 void Pass::protect(Departure& out) noexcept {
@@ -246,14 +380,33 @@ void Pass::protect(Departure& out) noexcept {
     protect_.n = 0;
     esp_output(esp_, protect_.sas.data(), protect_.packets.data(), esp_fates_.data(), n);
     std::array<rte_mbuf*, kPassBurst> outer;
-    uint16_t good = 0;
+    uint16_t good = 0, ready = 0;
+    const auto leave = [&](rte_mbuf* p) {
+        if (ready == kPassBurst) send_outer(outer.data(), std::exchange(ready, uint16_t{0}), out);
+        outer[ready++] = p;
+    };
     for (uint16_t i = 0; i < n; ++i) {
         rte_mbuf* p = &protect_.packets[i]->rte;
-        if (__builtin_expect(esp_fates_[i].ok(), 1)) outer[good++] = p;
-        else refuse(p, esp_fates_[i], out);
+        if (__builtin_expect(!esp_fates_[i].ok(), 0)) {
+            refuse(p, esp_fates_[i], out);
+            continue;
+        }
+        ++good;
+        const uint32_t most = protect_.sas[i]->path.mtu();
+        if (__builtin_expect(most == 0 || p->pkt_len <= most, 1)) {
+            leave(p);
+            continue;
+        }
+        Mbuf* list = cut_after(esp_, *protect_.sas[i], protect_.packets[i], most);
+        if (list == nullptr) {
+            out.die(p, Drop::no_mbuf);
+            continue;
+        }
+        leave(take_next(list));
+        for (; list != nullptr; leave(take_next(list))) stats_.made.add(1);
     }
     lane_.counts->protect.add(good);
-    send_outer(outer.data(), good, out);
+    send_outer(outer.data(), ready, out);
 }
 
 // send_outer - ESP packets of our own, routed by their outer headers.
@@ -308,7 +461,7 @@ void Pass::kernel_packets(Departure& out) noexcept {
     for (uint16_t i = 0; i < n; ++i) {
         rte_mbuf* p = onward_.packets[i];
         if (fates_[i].way == IpsecWay::esp) {
-            if (alone_ || mine(p, children_[i])) protect_.add(p, sas_[i]);
+            if (alone_ || mine(p, children_[i])) wrap(p, sas_[i], out);
         } else if (fates_[i].way == IpsecWay::bypass) {
             dress(p);
             out.frame(p, port_);
@@ -384,7 +537,7 @@ void Pass::from_lanes(const Handed* list, uint16_t n, Departure& out) noexcept {
             continue;
         }
         IpsecFate fate;
-        if (Sa* sa = ipsec_current(db_, esp_, list[i].child(), fate); sa != nullptr) protect_.add(p, sa);
+        if (Sa* sa = ipsec_current(db_, esp_, list[i].child(), fate); sa != nullptr) wrap(p, sa, out);
         else refuse(p, fate.esp, out);
     }
     if (protect_.n > 0) protect(out);

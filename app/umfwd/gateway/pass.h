@@ -13,11 +13,15 @@
 //          but by an outbound one. What exempt.h says is all that needs none.
 //      X2  What the kernel sends is no better than what is forwarded.
 //      X3  Payload is not copied, nor written but by the cipher (E-1); a header is made private before its hop count is.
+//      X4  Fragments of ESP for us are put together before anything else is asked of them, and of UDP from outside, which
+//          may be ESP. What is too long for its SA's way is cut or refused (fit.h); who sent it is told, by an address
+//          of ours at the port that it came by, and the answer crosses the boundary like any other packet.
 //
 // Thread: the lane's lcore, in a turn.
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <rte_mbuf.h>
@@ -27,6 +31,7 @@
 #include "app/umfwd/route/departure.h"
 #include "app/umfwd/route/ip_route.h"
 #include "app/umfwd/route/router.h"
+#include "lib/ipsec/reassembly.h"
 
 namespace umbuf::fwd {
 
@@ -56,8 +61,14 @@ struct Bundle {
 
 class Pass {
   public:
-    // A pass lives as long as its stream's state; all of these live longer.
+    // A pass lives as long as its stream's state; all of these live longer. Control thread.
     Pass(Stream& stream, Gateway& gateway, GatewayLane& lane, const RouteTable& table);
+
+    // clock - the second that it is now, once a turn.
+    void clock(uint64_t now_s) noexcept;
+    // give_up - the fragments that are held die. Control thread, the lane has stopped.
+    void give_up() noexcept;
+    [[nodiscard]] const Reassembly& reassembly() const noexcept { return *reassembly_; }  // what it holds: any thread
 
     // Each of these consumes what it is given; `out` carries away what leaves.
     // arrived - IP packets, any n, without their Ethernet headers.
@@ -85,6 +96,14 @@ class Pass {
     void onward(Departure& out) noexcept;
     void cross(rte_mbuf* p, const Looked& looked, Sa* sa, ChildId child, Departure& out) noexcept;
     void kernel_packets(Departure& out) noexcept;
+    void wrap(rte_mbuf* p, Sa* sa, Departure& out) noexcept;
+    void wrap_pieces(rte_mbuf* p, uint32_t most, Sa* sa, Departure& out) noexcept;
+    void tell_too_big(rte_mbuf* p, uint32_t mtu, Departure& out) noexcept;
+    void send_own(rte_mbuf* p, Departure& out) noexcept;
+    void listen(const rte_mbuf* p, bool v6) noexcept;
+    [[nodiscard]] bool is_piece(const rte_mbuf* p, const IpView& ip) const noexcept;
+    [[nodiscard]] rte_mbuf* put_together(rte_mbuf* p) noexcept;
+    void count_fragments() noexcept;
     void protect(Departure& out) noexcept;
     void send_outer(rte_mbuf** packets, uint16_t n, Departure& out) noexcept;
     void refuse(rte_mbuf* p, const EspFate& fate, Departure& out) noexcept;
@@ -106,6 +125,10 @@ class Pass {
     const bool alone_;              // there is one lane: every SA is its own
     StreamStats& stats_;
     std::vector<Post> posts_;
+    std::unique_ptr<Reassembly> reassembly_;
+    uint64_t merged_ = 0, lost_ = 0;  // of fragments: what is counted already
+    uint64_t expired_s_ = 0;          // when it was last looked who waits too long
+    Bucket answers_, news_;           // "too big": told, heard
     // Of one burst, empty between two.
     Pack plain_, closed_, onward_;
     Bundle protect_;

@@ -48,6 +48,8 @@ inline constexpr uint16_t kMaxBurst = 512;  // testpmd's limit
     X(no_sa, "no-sa")              /* no SA for what came, or none yet for what is to be protected */ \
     X(handed_over, "handed-over")  /* given to the lcore that has the SA */    \
     X(lane_full, "lane-full")      /* that lcore is behind */                  \
+    X(merged, "merged")            /* fragments that are in a packet now: no loss */ \
+    X(fragment, "fragment")        /* that could not be put together: lost ones, overlaps, too many */ \
     X(keepalive, "keepalive")      /* of a NAT's memory: no loss */            \
     X(drained, "drained")          /* still queued when forwarding stopped */
 
