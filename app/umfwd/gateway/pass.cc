@@ -7,6 +7,7 @@
 #include <rte_cycles.h>
 #include <rte_random.h>
 
+#include "app/umfwd/gateway/pieces.h"
 #include "app/umfwd/packet/frame.h"
 #include "lib/ipsec/fit.h"
 #include "lib/ipsec/selector.h"
@@ -52,9 +53,6 @@ void dress(rte_mbuf* p) noexcept {
     p->pkt_len += RTE_ETHER_HDR_LEN;
 }
 
-// kFragments - of a stream, at a time: what is held comes from the port's mbufs.
-constexpr ReassemblyLimits kFragments{.packets = 256, .fragments = 1024, .mbufs = 1024, .seconds = 30};
-
 // take_next - the first packet of a list, which is one no more.
 rte_mbuf* take_next(Mbuf*& list) noexcept {
     Mbuf* m = list;
@@ -75,7 +73,7 @@ bool may_be_esp(const rte_mbuf* p, bool v6) noexcept {
 Pass::Pass(Stream& stream, Gateway& gateway, GatewayLane& lane, const RouteTable& table)
     : gateway_(gateway), db_(gateway.db()), lane_(lane), esp_(*lane.esp), table_(table), inside_(gateway.inside(stream.rx_port->id())),
       port_(stream.rx_port->id()), number_(stream.lane), alone_(gateway.lanes() == 1), stats_(stream.stats), posts_(alone_ ? 0 : gateway.lanes()),
-      reassembly_(std::move(Reassembly::make(kFragments, rte_rand()).value())), answers_(stream.settings->punt_rate, rte_get_tsc_hz()),
+      reassembly_(std::move(Reassembly::make(kPieces, rte_rand()).value())), answers_(stream.settings->punt_rate, rte_get_tsc_hz()),
       news_(answers_) {
     lane.links.table = &table;
     esp_.links = &lane.links;

@@ -14,6 +14,7 @@
 
 #include "app/umfwd/engines/engine.h"
 #include "app/umfwd/gateway/handover.h"
+#include "app/umfwd/gateway/pieces.h"
 #include "app/umfwd/machine/pages.h"
 #include "app/umfwd/route/door.h"
 
@@ -105,6 +106,7 @@ ZoneInput Buffers::input(int node) const {
     in.from_kernel = routes ? kFromKernel : 0;
     const bool ipsec = !fixed || (mode != nullptr && mode->ipsec);
     in.handed_over = ipsec && settings_.nb_cores > 1 ? settings_.nb_cores * kHandoverRing : 0;
+    in.pieces = mode != nullptr && mode->ipsec ? kPieces.mbufs : 0;
     if (settings_.mode == "sendfile" || !fixed) in.files = page_cache_pages(settings_);
     in.file_ahead = settings_.sendfile_ahead;
     in.file_payload = settings_.sendfile_payload;

@@ -48,6 +48,7 @@ std::vector<Term> packet_terms(const ZoneInput& in) {
                             transmit_rings(in), soft_rings(in), in_hand(in), cached(in)};
     if (in.to_kernel > 0) terms.push_back({"packets for the kernel", in.to_kernel});
     if (in.handed_over > 0) terms.push_back({"packets for other lcores", in.handed_over});
+    if (in.pieces > 0) terms.push_back({"fragments that wait for the rest", queues(in, in.rx_ports, in.rxq) * in.pieces});
     return terms;
 }
 
