@@ -20,6 +20,12 @@ def needs_root(item):
     return unittest.skipIf(os.geteuid() != 0, "needs root: network namespaces and raw sockets")(item)
 
 
+def of_another_part(mine):
+    """UM_PART=I/3 (scripts/lib/test.py): why a test that takes long is left to another part, or None."""
+    part = os.environ.get("UM_PART")
+    return f"part {part}: it belongs to part {mine}/3" if part and int(part.split("/")[0]) != mine else None
+
+
 def sha256(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 

@@ -17,6 +17,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -275,6 +276,11 @@ def forget_the_dead():
                 shutil.rmtree(entry, ignore_errors=True)
 
 
+def _enter(namespace):
+    if _libc.setns(namespace, 0) != 0:
+        raise LabError(f"setns: {os.strerror(ctypes.get_errno())}")
+
+
 class Namespace:
     """A network namespace. Its name holds our pid, so that two runs never meet."""
 
@@ -297,13 +303,32 @@ class Namespace:
         return run(["ip", "-n", self.name, *argv])
 
     def adopt(self, interface, address, mtu=1500):
+        """Take an interface in, with an address."""
+        self.take(interface)
+        self.ip("link", "set", interface, "mtu", str(mtu))
+        self.ip("addr", "add", address, "dev", interface)
+        self.ip("link", "set", interface, "up")
+
+    def take(self, interface):
         """Take an interface in, without any offload: what the kernel sends is what is on the wire."""
         run(["ip", "link", "set", interface, "netns", self.name])
         self.run("ethtool", "-K", interface, "tx", "off", "rx", "off", "tso", "off", "gso", "off",
                  "gro", "off", check=False)
-        self.ip("link", "set", interface, "mtu", str(mtu))
-        self.ip("addr", "add", address, "dev", interface)
-        self.ip("link", "set", interface, "up")
+
+    def packet_socket(self, interface):
+        """A socket for the frames of an interface, both ways. It stays there; the thread comes back."""
+        here, there = (os.open(path, os.O_RDONLY) for path in ("/proc/thread-self/ns/net", f"/run/netns/{self.name}"))
+        try:
+            _enter(there)
+            try:
+                frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))  # ETH_P_ALL
+                frames.bind((interface, 0))
+            finally:
+                _enter(here)
+        finally:
+            os.close(here)
+            os.close(there)
+        return frames
 
     def delete(self):
         run(["ip", "netns", "delete", self.name], check=False)
