@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include <arpa/inet.h>
+#include <linux/xfrm.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,12 +20,27 @@ int fail(const char* what) {
     return 1;
 }
 
+// What comes here is not what policies are about: in transport mode they are for the same addresses.
+int pass_all(int s, sa_family_t family) {
+    constexpr uint8_t kWays[] = {XFRM_POLICY_IN, XFRM_POLICY_OUT};
+    for (const uint8_t direction : kWays) {
+        xfrm_userpolicy_info policy{};
+        policy.action = XFRM_POLICY_ALLOW;
+        policy.sel.family = family;
+        policy.dir = direction;
+        const bool v6 = family == AF_INET6;
+        if (setsockopt(s, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_XFRM_POLICY : IP_XFRM_POLICY, &policy, sizeof policy) != 0) return fail("XFRM_POLICY");
+    }
+    return 0;
+}
+
 int open_one(const sockaddr* address, socklen_t bytes) {
     const int on = 1, kind = kEspInUdp, s = socket(address->sa_family, SOCK_DGRAM, 0);
     if (s < 0) return fail("socket");
     if (address->sa_family == AF_INET6 && setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) return fail("IPV6_V6ONLY");
     if (bind(s, address, bytes) != 0) return fail("bind");
-    return setsockopt(s, IPPROTO_UDP, kUdpEncap, &kind, sizeof kind) == 0 ? 0 : fail("UDP_ENCAP");
+    if (setsockopt(s, IPPROTO_UDP, kUdpEncap, &kind, sizeof kind) != 0) return fail("UDP_ENCAP");
+    return pass_all(s, address->sa_family);
 }
 
 }  // namespace

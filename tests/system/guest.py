@@ -75,8 +75,11 @@ class Guest:
     def ip_batch(self, lines):
         """Lines for ip(8), up to the first that fails."""
         for first in range(0, len(lines), 16):
-            some = " ".join(f"'{line}'" for line in lines[first:first + 16])
-            self.run(f"printf '%s\\n' {some} | ip -batch -")
+            some = lines[first:first + 16]
+            status, text = self.try_run(f"printf '%s\\n' {' '.join(map(repr, some))} | ip -batch -")
+            if status != 0:
+                number = re.search(r"Command failed -:(\d+)", text)
+                raise lab.LabError(f"the guest's 'ip {some[int(number[1]) - 1] if number else some}' failed:\n{text}")
 
     def begin(self, command):
         """Let it run while others do something; finish() is next."""

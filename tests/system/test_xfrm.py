@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# test_xfrm.py - mode esp and the Linux kernel's XFRM, which nobody here wrote, on one link.
+#
+#      namespace a                 umfwd                      namespace l             a guest in QEMU
+#      10.9.1.2  a1 --- a0  af_packet | esp | af_packet  q0 --- q1  bridge  tap --- eth0  10.9.2.2
+#      10.77.N.1                      ||                                                  10.88.N.1, 10.99.N.2
+#                     namespace r: umf0, umf1 10.9.2.1; 10.99.N.1
+#
+# and the same in IPv6. The guest boots once, for all tests: it is emulated, and takes some seconds to.
+#
+# Goal: what each of the two makes, the other opens; and what must not pass, neither lets pass.
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+
+import case
+import guest
+import initramfs
+import lab
+import xfrm
+from xfrm import Pair
+
+HELPER = lab.BUILD / "tests" / "system" / "encapsulating_socket"
+MODULES = ("virtio_pci", "virtio_net", "xfrm_user", "esp4", "esp6", "drbg", "gcm", "ghash_generic", "ghash_clmulni_intel", "aes_generic", "aesni_intel",
+           "cbc", "ctr", "seqiv", "echainiv", "authenc", "authencesn", "sha1_generic", "sha256_generic", "sha512_generic", "hmac", "crypto_null",
+           "chacha_generic", "chacha_x86_64", "poly1305_generic", "poly1305_x86_64", "chacha20poly1305")
+MAC = "52:54:00:66:6d:01"
+FILE_BYTES = 300_000
+
+PAIRS = (
+    Pair(1, "aes-gcm-128", "tunnel"),
+    Pair(2, "aes-gcm-256", "tunnel", 6, 6, esn=True),
+    Pair(3, "chacha20-poly1305", "tunnel", 6, 4),
+    Pair(4, "aes-cbc-128+hmac-sha256", "tunnel", 4, 6),
+    Pair(5, "aes-cbc-256+hmac-sha512", "tunnel", esn=True),
+    Pair(6, "aes-ctr-256+hmac-sha384", "tunnel", 6, 6),
+    Pair(7, "aes-gcm-128", "transport", window=1024),
+    Pair(8, "aes-gcm-192", "transport", 6, 6),
+    Pair(9, "aes-cbc-256+hmac-sha256", "transport", esn=True),
+    Pair(10, "chacha20-poly1305", "transport", 6, 6, esn=True),
+    Pair(11, "aes-gcm-256", "tunnel", nat=True),
+    Pair(12, "aes-cbc-128+hmac-sha256", "transport", nat=True),
+    Pair(13, "chacha20-poly1305", "tunnel", 6, 6, nat=True),
+    Pair(14, "aes-gmac-256", "tunnel", 6, 4),
+    Pair(15, "null+hmac-sha1", "tunnel", 4, 6),
+)
+
+
+def set_sysctl(namespace, path, value):
+    namespace.run("sh", "-c", f"echo {value} > /proc/sys/net/{path}")
+
+
+class World:
+    """What outlives a test: the guest, and the bridge before its door."""
+
+    def __init__(self):
+        logs = case.LOGS / "xfrm"
+        logs.mkdir(parents=True, exist_ok=True)
+        self.lab = lab.Lab(logs, huge=False)
+        self.settled = False
+        try:
+            self.link = self.lab.namespace("l")
+            set_sysctl(self.link, "ipv6/conf/default/disable_ipv6", 1)  # nobody but the two may speak here
+            self.link.ip("link", "add", "bridge", "type", "bridge", "mcast_snooping", "0")
+            self.link.ip("link", "set", "bridge", "up")
+            self.link.ip("tuntap", "add", "guest", "mode", "tap")
+            self.link.ip("link", "set", "guest", "master", "bridge", "up")
+            programs = {"ip": shutil.which("ip"), "encapsulating_socket": HELPER}
+            image = initramfs.make(lab.BUILD / "guest", programs, MODULES)
+            self.guest = guest.Guest(self.lab, self.link, "guest", image, MAC)
+        except BaseException:
+            self.lab.close()
+            raise
+
+    def settle(self):
+        """Wait for the guest, and give it what all tests want of it."""
+        if self.settled:
+            return
+        self.guest.ready()
+        self.guest.run(" && ".join((
+            "ip link set lo up", "echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad", "echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_ra",
+            "ip link set eth0 up", "ip addr add 10.9.2.2/24 dev eth0", "ip addr add fd09:2::2/64 dev eth0 nodad",
+            f"dd if=/dev/urandom of=/srv/file bs={FILE_BYTES} count=1", "httpd -p [::]:8000 -h /srv", "{ encapsulating_socket 4500 & }")))
+        self.hash = self.guest.run("sha256sum /srv/file").split()[0]
+        self.settled = True
+
+
+def why_not():
+    if not pathlib.Path("/dev/net/tun").exists():
+        return "the kernel has no /dev/net/tun"
+    if absent := guest.missing():
+        return f"there is no {' and no '.join(absent)}; scripts/deps test brings it"
+    return case.of_another_part(2)
+
+
+@case.needs_root
+class Xfrm(case.SystemTest):
+    world = None  # None: not begun; False: it did not come to be
+
+    def setUp(self):
+        super().setUp()
+        if reason := why_not():
+            self.skipTest(reason)
+        self.assertIsNot(Xfrm.world, False, "the guest did not boot, which an earlier test says")
+        if Xfrm.world is None:
+            Xfrm.world = False
+            Xfrm.world = World()
+            Xfrm.addClassCleanup(Xfrm.world.lab.close)
+        self.guest = Xfrm.world.guest
+
+    # ---- the topology
+
+    def start(self, pairs, *arguments, room=1300):
+        """umfwd and the guest, with these pairs of SAs between them."""
+        tag = f"um{os.getpid()}"
+        self.a, self.r, link = self.lab.namespace("a"), self.lab.namespace("r"), self.world.link
+        for namespace in self.a, self.r:
+            set_sysctl(namespace, "ipv6/conf/default/accept_dad", 0)
+        for path in "ipv4/ip_forward", "ipv6/conf/all/forwarding":
+            set_sysctl(self.r, path, 1)
+        self.lab.veth(f"{tag}a0", f"{tag}a1")
+        self.a.adopt(f"{tag}a1", "10.9.1.2/24")
+        self.a.ip("addr", "add", "fd09:1::2/64", "dev", f"{tag}a1", "nodad")
+        self.lab.veth(f"{tag}q0", f"{tag}q1")
+        link.take(f"{tag}q1")
+        link.ip("link", "set", f"{tag}q1", "master", "bridge", "up")
+        for pair in pairs:
+            pair.make_keys(self.random)
+        self.gateway = self.prompt(self.umfwd("umfwd", [], [
+            "-i", "--auto-start", f"--conf={self.conf(tag, pairs)}", f"--tap-netns={self.r.name}", "--total-num-mbufs=4096", *arguments],
+            huge=False, memory_mb=352))
+        self.world.settle()
+        self.forwarding(self.gateway)
+        self.roads(pairs, room)
+        for version in 4, 6:
+            us, they = xfrm.GATEWAYS[version]
+            self.until_ping(self.r, us, they)
+
+    def conf(self, tag, pairs):
+        """umfwd's file. Of what is not protected, only ICMP passes: pings of the gateways, and neighbour discovery."""
+        text = "".join(f'''[[port]]
+name = "{side}"
+device = "net_af_packet{i},iface={tag}{side}0,framesz=2048,blocksz=65536,framecnt=512"
+side = "{('inside', 'outside')[i]}"
+addresses = ["10.9.{i + 1}.1/24", "fd09:{i + 1}::1/64"]
+
+''' for i, side in enumerate("aq"))
+        text += "".join(pair.conf() for pair in pairs)
+        for direction in "out", "in":
+            for protocol in "icmp", "icmpv6":
+                text += f'[[policy]]\ndirection = "{direction}"\npriority = 9\nprotocol = "{protocol}"\naction = "bypass"\n\n'
+        file = self.logs / "umfwd.toml"
+        file.touch(mode=0o600)
+        file.write_text(text)
+        return file
+
+    def roads(self, pairs, room):
+        """Addresses and routes of those who talk, with packets that leave `room` for what is put around them. In transport
+        mode a route is that of the packet around, too: there only TCP is asked for less."""
+        self.guest.run("ip xfrm state flush; ip xfrm policy flush; ip neigh flush dev eth0; ip route flush proto static; ip -6 route flush proto static")
+        lines = []
+        for pair in pairs:
+            ours, theirs = pair.hosts
+            us, they = xfrm.GATEWAYS[pair.inner]
+            lines += [f"addr replace {theirs} dev lo{' nodad' if pair.inner == 6 else ''}", f"route add {ours} via {us} src {theirs} {'mtu' if pair.mode == 'tunnel' else 'advmss'} {room} proto static", *pair.batch()]
+            if pair.mode == "tunnel":
+                near = us.replace("9.2.", "9.1.").replace("09:2", "09:1")
+                self.a.ip("addr", "add", ours, "dev", "lo")
+                self.a.ip("route", "add", theirs, "via", near, "src", ours, "mtu", str(room))
+                self.r.ip("route", "add", ours, "via", near[:-1] + "2")
+                self.r.ip("route", "add", theirs, "via", they)
+            else:
+                self.r.ip("addr", "add", ours, "dev", "lo")
+                self.r.ip("route", "add", theirs, "via", they, "src", ours)
+        self.guest.ip_batch(lines)
+
+    def host(self, pair):
+        """Who talks at our end."""
+        return self.a if pair.mode == "tunnel" else self.r
+
+    def until_ping(self, namespace, source, to):
+        lab.until(lambda: "1 received" in namespace.run("ping", "-c1", "-W0.3", "-I", source, to, check=False),
+                  f"the first ping to {to}", watch=[self.gateway, self.guest.program])
+
+    @contextlib.contextmanager
+    def about(self, pair):
+        """Whatever fails here says of which pair, and is the end: what was begun goes on in the guest."""
+        try:
+            yield
+        except (AssertionError, lab.LabError) as why:
+            raise AssertionError(f"{pair}: {why}") from why
+
+    # ---- traffic
+
+    def ping(self, pair, size, count=2):
+        ours, theirs = pair.hosts
+        # With -w it asks until so many answers are there.
+        text = self.host(pair).run("ping", f"-c{count}", "-i0.02", "-w20", "-s", str(size), "-I", ours, theirs)
+        self.assertGreaterEqual(int(re.search(r"(\d+) received", text)[1]), count, text)
+        self.assertNotIn("DUP!", text)
+
+    def serve(self):
+        """A file at our end, by HTTP, for both families."""
+        there = self.lab.dir / "served"
+        there.mkdir()
+        (there / "file").write_bytes(self.random.randbytes(FILE_BYTES))
+        self.hash = case.sha256(there / "file")
+        servers = [self.lab.program(f"http-{name}", namespace.command(
+            "/usr/bin/python3", "-S", "-u", "-m", "http.server", "--bind", "::", "8000"), cwd=there)
+            for name, namespace in (("a", self.a), ("r", self.r))]
+        for server in servers:
+            server.wait_for("Serving HTTP")
+
+    def copy_both_ways(self, pair):
+        """A file from there and one to there, at the same time."""
+        ours, theirs = (f"[{host}]" if pair.inner == 6 else host for host in pair.hosts)
+        self.guest.begin(f"timeout 40 wget -q -O - http://{ours}:8000/file | sha256sum")
+        here = self.lab.dir / "fetched"
+        self.host(pair).run("curl", "-gsS", "--fail", "-m", "40", "--interface", pair.hosts[0], "-o", str(here), f"http://{theirs}:8000/file")
+        self.assertEqual(case.sha256(here), self.world.hash)
+        self.assertEqual(self.guest.finish()[1].split()[0], self.hash)
+
+    # ---- tests
+
+    def test_the_kernel_opens_what_umfwd_makes_and_makes_what_it_opens(self):
+        self.start(PAIRS)
+        self.serve()
+        for pair in PAIRS:
+            with self.about(pair):
+                for size in 0, 1, 56, 999, 1252:
+                    self.ping(pair, size)
+                self.copy_both_ways(pair)
+        self.halt(self.gateway)
