@@ -10,6 +10,9 @@
 #include "app/charon/umfwd.h"
 
 #define kUsualSocket "/run/umfwd.control"
+#ifndef UM_SA_USE_TIME
+#define UM_SA_USE_TIME 0  // scripts/charon-plugin knows better, where charon wants to be told
+#endif
 
 typedef struct Ipsec {
     kernel_ipsec_t public;  // first: charon's pointer is ours
@@ -453,7 +456,7 @@ static void met(void* self) {
 
 static kernel_feature_t get_features(kernel_ipsec_t* public) {
     (void)public;
-    return KERNEL_ESP_V3_TFC | KERNEL_NO_POLICY_UPDATES;
+    return KERNEL_ESP_V3_TFC | KERNEL_NO_POLICY_UPDATES | UM_SA_USE_TIME;
 }
 
 static void destroy(kernel_ipsec_t* public) {
