@@ -350,16 +350,16 @@ static bool enable_udp_decap(kernel_ipsec_t* public, int fd, int family, uint16_
 
 // ---- what umfwd says
 
+// An SA that goes without charon having said so is rekeyed, too: whoever took it away, the tunnel is wanted.
 static void happened(void* self, const char* what, const char* name) {
     Ipsec* ipsec = self;
     Sa* sa;
     Expiry* expiry = NULL;
-    const bool soft = streq(what, "soft"), hard = streq(what, "hard");
-    if (!soft && !hard) return;
+    if (!streq(what, "soft") && !streq(what, "hard") && !streq(what, "gone")) return;
     ipsec->lock->lock(ipsec->lock);
     enumerator_t* all = ipsec->sas->create_enumerator(ipsec->sas);
     while (expiry == NULL && all->enumerate(all, &sa))
-        if (streq(sa->name, name)) expiry = expiry_of(sa, hard);
+        if (streq(sa->name, name)) expiry = expiry_of(sa, streq(what, "hard"));
     all->destroy(all);
     ipsec->lock->unlock(ipsec->lock);
     tell_charon(expiry);
