@@ -295,7 +295,7 @@ Json json_of(const StreamReport& s) {
     Json tee = Json::array();
     for (const WayReport& w : s.tee)
         tee.push_back({{"port", w.port}, {"tx", w.tx}, {"dropped", w.dropped}});
-    return {{"rx_port", s.rx_port}, {"rx_queue", s.rx_queue}, {"tx_port", s.tx_port},
+    return {{"mode", s.mode}, {"rx_port", s.rx_port}, {"rx_queue", s.rx_queue}, {"tx_port", s.tx_port},
             {"tx_queue", s.tx_queue}, {"lcore", s.lcore}, {"rx", s.rx}, {"made", s.made}, {"tx", s.tx},
             {"bad_ip_csum", s.bad_ip_csum}, {"bad_l4_csum", s.bad_l4_csum},
             {"drops", drops}, {"rx_bursts", bursts}, {"tee", tee}};
@@ -440,7 +440,7 @@ uint64_t lost_unaccounted(const Report& report) {
 }
 
 std::string forward_text(const Report& report) {
-    const bool csum = report.mode == "csum";
+    const bool csum = report.mode == "csum" || std::ranges::any_of(report.streams, [](const StreamReport& s) { return s.mode == "csum"; });
     const std::string border(22, '-'), line(76, '-'), plus(76, '+');
     const auto forwarding = std::count_if(report.ports.begin(), report.ports.end(),
                                           [](const PortForward& p) { return p.forwards; });

@@ -19,6 +19,7 @@ struct WayReport {  // mode tee: another port's share of a stream's tx and of it
 };
 
 struct StreamReport {
+    std::string mode;
     uint16_t rx_port = 0, rx_queue = 0, tx_port = 0, tx_queue = 0;
     unsigned lcore = 0;
     uint64_t rx = 0, tx = 0, made = 0, bad_ip_csum = 0, bad_l4_csum = 0;

@@ -125,6 +125,19 @@ void peer_in(Settings& s, const std::string& text) {
     s.peers[static_cast<uint16_t>(port)] = mac;
 }
 
+// PORT[,PORT]:MODE. That the mode exists is for check() to say, as of --forward-mode.
+void port_mode_in(Settings& s, const std::string& text) {
+    const size_t colon = text.find(':');
+    if (colon == std::string::npos || colon + 1 == text.size())
+        bad("--port-mode", text, "ports and their mode, such as 0,1:tee");
+    PortMode own{list_in<uint16_t>("--port-mode", text.substr(0, colon), RTE_MAX_ETHPORTS - 1), text.substr(colon + 1)};
+    for (const PortMode& other : s.port_modes)
+        for (const uint16_t port : own.ports)
+            if (std::ranges::find(other.ports, port) != other.ports.end())
+                bad("--port-mode", text, fmt::format("each port once: port {} has mode {}", port, other.mode));
+    s.port_modes.push_back(std::move(own));
+}
+
 void tx_ip_in(Settings& s, const std::string& text) {
     const std::vector<std::string> ends = split(text, ',');
     in_addr address[2];
@@ -260,6 +273,8 @@ void Parser::running_options() {
             settings_.mode = text;
         },
         "forwarding mode; \"help\" lists them");
+    repeated("--port-mode", [&s](const std::string& text) { port_mode_in(s, text); },
+             "PORTS:MODE: these ports forward between themselves, in this mode; may be repeated");
     flag("-i,--interactive", [&s] { s.interactive = true; }, "read commands from a prompt");
     flag("-a,--auto-start", [&s] { s.auto_start = true; }, "start forwarding at once");
     flag("--tx-first", [&s] { s.tx_first = 1; }, "send one burst from each port before forwarding");
@@ -491,9 +506,10 @@ Status check_tx_first(const Settings& s) {
     if (!s.auto_start && (s.interactive || !s.cmdline_files.empty()))
         return wrong("--tx-first: nothing starts by itself here; add --auto-start, or use the command "
                      "'start tx_first'");
-    const Engine* engine = find_engine(s.mode);
-    if (engine->sources && s.cmdline_files.empty())
-        return wrong(fmt::format("--tx-first: mode {} makes its own packets; leave the option out", s.mode));
+    if (!s.cmdline_files.empty()) return {};
+    for (const std::string& mode : modes_of(s))
+        if (find_engine(mode)->sources)
+            return wrong(fmt::format("--tx-first: mode {} makes its own packets; leave the option out", mode));
     return {};
 }
 
@@ -568,7 +584,7 @@ Status check_pages(const Settings& s) {
 }
 
 Status check_sendfile(const Settings& s) {
-    if (s.mode != "sendfile") return {};
+    if (!any_mode(s, "sendfile")) return {};
     if (s.sendfile.empty()) return wrong("mode sendfile sends a file: say which, --sendfile=FILE");
     if (s.page_cache_mb == 0)
         return wrong("mode sendfile reads files into unmapped pages, and there are none: add --page-cache=MB, "
@@ -664,6 +680,30 @@ Status check_files(const Settings& s) {
     return s.json_file.empty() || s.json_file == "-" ? Status{} : check_writable(s.json_file);
 }
 
+const std::string& mode_of(const Settings& s, uint16_t port) {
+    for (const PortMode& own : s.port_modes)
+        if (std::ranges::find(own.ports, port) != own.ports.end()) return own.mode;
+    return s.mode;
+}
+
+std::vector<std::string> modes_of(const Settings& s) {
+    std::vector<std::string> modes{s.mode};
+    for (const PortMode& own : s.port_modes)
+        if (std::ranges::find(modes, own.mode) == modes.end()) modes.push_back(own.mode);
+    return modes;
+}
+
+bool any_mode(const Settings& s, bool (*is)(const Engine& engine)) {
+    return std::ranges::any_of(modes_of(s), [is](const std::string& mode) {
+        const Engine* engine = find_engine(mode);
+        return engine != nullptr && is(*engine);
+    });
+}
+
+bool any_mode(const Settings& s, std::string_view name) {
+    return std::ranges::any_of(modes_of(s), [name](const std::string& mode) { return mode == name; });
+}
+
 Status check(const Settings& s) {
     const Engine* engine = find_engine(s.mode);
     if (engine == nullptr && s.conf != nullptr && s.mode == s.conf->mode())
@@ -672,6 +712,9 @@ Status check(const Settings& s) {
         if (Status served = s.conf->served_by(s.mode); !served) return served;
     if (engine == nullptr)
         return wrong(fmt::format("--forward-mode={}: expected one of {}", s.mode, mode_names()));
+    for (const PortMode& own : s.port_modes)
+        if (find_engine(own.mode) == nullptr)
+            return wrong(fmt::format("--port-mode={}:{}: expected one of {}", fmt::join(own.ports, ","), own.mode, mode_names()));
     if (!s.faults.empty()) {
         const Result<FaultPlan> plan = FaultPlan::parse(s.faults);
         if (!plan) return wrong(fmt::format("--faults={}: {}", s.faults, plan.error().text));

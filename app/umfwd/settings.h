@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <rte_ethdev.h>
@@ -14,14 +15,22 @@
 
 namespace umbuf::fwd {
 
-struct Conf;  // app/umfwd/conf/conf.h
+struct Conf;    // app/umfwd/conf/conf.h
+struct Engine;  // app/umfwd/engines/engine.h
 
 enum class Topology : uint8_t { paired, chained, loop };
+
+// PortMode - ports that forward between themselves in a mode of their own, in this order.
+struct PortMode {
+    std::vector<uint16_t> ports;
+    std::string mode;
+};
 
 // Fixed at start [I], or changed at the prompt while stopped [s].
 struct Settings {
     // ---- what to run
-    std::string mode = "io";                   // [s] --forward-mode
+    std::string mode = "io";                   // [s] --forward-mode: of the ports that no --port-mode names
+    std::vector<PortMode> port_modes;          // [I] --port-mode
     bool interactive = false;                  // [I] -i
     bool auto_start = false;                   // [I] --auto-start
     uint32_t tx_first = 0;                     // [I] --tx-first: bursts sent before forwarding
@@ -107,6 +116,14 @@ inline constexpr uint16_t kMostFilePayload = 9600, kMostAhead = 256;
     const auto own = s.port_mtus.find(device);
     return own == s.port_mtus.end() ? s.mtu : own->second;
 }
+
+// mode_of - of the streams that receive from this port.
+[[nodiscard]] const std::string& mode_of(const Settings& s, uint16_t port);
+// modes_of - every mode that may run, --forward-mode's first.
+[[nodiscard]] std::vector<std::string> modes_of(const Settings& s);
+// any_mode - is there one of them of which this is true? One that does not exist is left out.
+[[nodiscard]] bool any_mode(const Settings& s, bool (*is)(const Engine& engine));
+[[nodiscard]] bool any_mode(const Settings& s, std::string_view name);
 
 // has_pages - is an arena of unmapped pages asked for?
 [[nodiscard]] inline bool has_pages(const Settings& s) { return s.page_cache_mb > 0 || s.anon_pages > 0; }

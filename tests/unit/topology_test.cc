@@ -75,6 +75,33 @@ TEST(Topology, ATeeCopiesToEveryOtherPortFromItsOwnQueue) {
     EXPECT_NE(planned(s, {0, 1, 2}, 2, 1).find("start again with --txq=2"), std::string::npos);
 }
 
+TEST(Topology, PortsWithAModeOfTheirOwnForwardBetweenThemselves) {
+    Settings s;
+    s.mode = "macswap";
+    s.port_modes = {{{1}, "seqgen"}, {{2, 3, 5}, "tee"}, {{6, 7}, "icmpecho"}};
+    EXPECT_EQ(planned(s, {0, 1, 2, 3, 4, 5, 6, 7}, 1),
+              "0/0>4/0@0 1/0>1/0@0 2/0>3/0@0+5 3/0>2/0@0+5 4/0>0/0@0 5/0>2/0@0+3 6/0>6/0@0 7/0>7/0@0");
+    s.port_modes = {{{3, 0}, "io"}};
+    EXPECT_EQ(planned(s, {0, 1, 2, 3}, 1), "0/0>3/0@0 1/0>2/0@0 2/0>1/0@0 3/0>0/0@0") << "in the order that was given";
+    s.port_modes = {{{0, 1}, "io"}};
+    EXPECT_EQ(planned(s, {0, 1}, 1), "0/0>1/0@0 1/0>0/0@0") << "and nobody is left for --forward-mode";
+    s.port_modes = {{{0, 9}, "io"}};
+    EXPECT_NE(planned(s, {0, 1}, 1).find("--port-mode=0,9:io: port 9 is not there"), std::string::npos);
+}
+
+TEST(Topology, RoutesOfOneGroupLeadToItsPortsOnly) {
+    Settings s;
+    s.mode = "route";
+    s.nb_cores = 2;
+    s.port_modes = {{{1, 3}, "io"}};
+    EXPECT_EQ(planned(s, {0, 1, 2, 3, 4}, 2), "0/0>2/0@0+0+4 1/0>3/0@0 2/0>0/1@1+2+4 3/0>1/0@1 4/0>4/1@1+0+2");
+    EXPECT_EQ(queues_wanted(s), 2);
+    s.mode = "io";
+    EXPECT_EQ(queues_wanted(s), 1);
+    s.port_modes = {{{1, 3}, "route"}};
+    EXPECT_EQ(queues_wanted(s), 2) << "whoever fans out";
+}
+
 TEST(Topology, EachReceiveQueueNeedsATransmitQueue) {
     Settings s;
     s.rxq = 4;

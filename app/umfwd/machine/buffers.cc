@@ -99,15 +99,14 @@ ZoneInput Buffers::input(int node) const {
     in.lcores = fixed ? settings_.nb_cores + 1 : rte_lcore_count();
     in.jumbo = data_rooms(settings_).back() > kMCLBytes || settings_.mtu > kMCLBytes ||
                std::ranges::any_of(settings_.port_mtus, [](const auto& port) { return port.second > kMCLBytes; });
-    const Engine* mode = find_engine(settings_.mode);
-    const bool routes = !fixed || (mode != nullptr && mode->routes);
-    in.cuts = settings_.mode == "frag" || routes;
+    const bool routes = !fixed || any_mode(settings_, [](const Engine& engine) { return engine.routes; });
+    in.cuts = any_mode(settings_, "frag") || routes;
     in.to_kernel = routes ? kToKernel : 0;
     in.from_kernel = routes ? kFromKernel : 0;
-    const bool ipsec = !fixed || (mode != nullptr && mode->ipsec);
-    in.handed_over = ipsec && settings_.nb_cores > 1 ? settings_.nb_cores * kHandoverRing : 0;
-    in.pieces = mode != nullptr && mode->ipsec ? kPieces.mbufs : 0;
-    if (settings_.mode == "sendfile" || !fixed) in.files = page_cache_pages(settings_);
+    const bool ipsec = any_mode(settings_, [](const Engine& engine) { return engine.ipsec; });
+    in.handed_over = (ipsec || !fixed) && settings_.nb_cores > 1 ? settings_.nb_cores * kHandoverRing : 0;
+    in.pieces = ipsec ? kPieces.mbufs : 0;
+    if (any_mode(settings_, "sendfile") || !fixed) in.files = page_cache_pages(settings_);
     in.file_ahead = settings_.sendfile_ahead;
     in.file_payload = settings_.sendfile_payload;
     in.rxq = settings_.rxq;

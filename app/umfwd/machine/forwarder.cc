@@ -68,7 +68,8 @@ Error no_port(uint16_t port) { return {ENODEV, fmt::format("there is no port {};
 
 StreamReport numbers_of(const Placed& placed) {
     const StreamStats& stats = placed.stream->stats;
-    StreamReport r{.rx_port = placed.plan.rx_port,
+    StreamReport r{.mode = placed.stream->engine->name,
+                   .rx_port = placed.plan.rx_port,
                    .rx_queue = placed.plan.rx_queue,
                    .tx_port = placed.plan.tx_port,
                    .tx_queue = placed.plan.tx_queue,
@@ -149,7 +150,7 @@ constexpr stat::Field kProgram[] = {
 // A run: streams, the lanes that turn them, and what they counted. Kept after stop, for the report,
 // until the next run has begun.
 struct Run {
-    const Engine* engine = nullptr;
+    std::string mode;                // --forward-mode
     Plan plan;
     std::unique_ptr<Lanes> lanes;    // never null
     std::vector<Placed> placed;
@@ -184,7 +185,9 @@ struct Forwarder::State : Run {
     [[nodiscard]] bool uses(const Port* port) const;
     [[nodiscard]] std::vector<Port*> used_ports() const;
     Result<Plan> make_plan() const;
-    [[nodiscard]] Status begin_run(const Engine* wanted, Plan made);
+    [[nodiscard]] Status begin_run(Plan made);
+    [[nodiscard]] Status check_plan(const Plan& made, uint32_t tx_first) const;
+    [[nodiscard]] std::vector<Port*> ports_that(const Plan& made, bool Engine::*does) const;
     [[nodiscard]] Status prepare_router(const Plan& made);
     [[nodiscard]] Status prepare_gateway(const Plan& made);
     [[nodiscard]] Status place();
@@ -242,6 +245,30 @@ Result<Plan> Forwarder::State::make_plan() const {
     return plan_made;
 }
 
+// check_plan - what the modes of a plan ask of the start and of the ports.
+Status Forwarder::State::check_plan(const Plan& made, uint32_t tx_first) const {
+    for (const PlannedStream& stream : made.streams) {
+        const Engine& engine = *stream.engine;
+        if (engine.sources && tx_first > 0)
+            return Error{EINVAL, fmt::format("start tx_first: mode {} makes its own packets; just 'start'", engine.name)};
+        for (const uint16_t id : made.ports)
+            if (engine.shares && !ports->find(id)->config().shared_mbufs)
+                return Error{EINVAL, fmt::format("mode {} shares mbufs, and port {} was set up for packets that "
+                                                 "nobody shares: start umfwd with --forward-mode={}",
+                                                 engine.name, id, engine.name)};
+    }
+    return {};
+}
+
+// ports_that - the ports of streams with this property of Engine's, in the plan's order.
+std::vector<Port*> Forwarder::State::ports_that(const Plan& made, bool Engine::*does) const {
+    std::vector<Port*> list;
+    for (const uint16_t id : made.ports)
+        if (std::ranges::any_of(made.streams, [id, does](const PlannedStream& s) { return s.rx_port == id && s.engine->*does; }))
+            list.push_back(ports->find(id));
+    return list;
+}
+
 Status Forwarder::State::place_one(const PlannedStream& planned, Lane& lane) {
     const std::string labels = fmt::format("rx_port={},rx_queue={},tx_port={},tx_queue={},lcore={}", planned.rx_port,
                                            planned.rx_queue, planned.tx_port, planned.tx_queue, lane.lcore);
@@ -255,6 +282,7 @@ Status Forwarder::State::place_one(const PlannedStream& planned, Lane& lane) {
     stream->burst = settings.burst;
     stream->peer = peer_of(settings, planned.tx_port);
     stream->settings = &settings;
+    const Engine* engine = stream->engine = planned.engine;
     stream->router = engine->routes ? router.get() : nullptr;
     stream->gateway = engine->ipsec ? gateway.get() : nullptr;
     for (const uint16_t to : planned.tee) stream->tee.emplace_back(ports->find(to), fmt::format("{},to={}", labels, to));
@@ -267,14 +295,14 @@ Status Forwarder::State::place_one(const PlannedStream& planned, Lane& lane) {
 
 // prepare_gateway - before there are TAPs: nothing is to be sent that no policy has seen.
 Status Forwarder::State::prepare_gateway(const Plan& made) {
+    const std::vector<Port*> of_plan = ports_that(made, &Engine::ipsec);
+    if (of_plan.empty()) return {};
     const bool first = gateway == nullptr;
     if (first) {
         Result<std::unique_ptr<Gateway>> fresh = Gateway::make(settings, epoch.get());
         if (!fresh) return fresh.error();
         gateway = std::move(fresh).value();
     }
-    std::vector<Port*> of_plan;
-    for (const uint16_t id : made.ports) of_plan.push_back(ports->find(id));
     gateway->use_ports(of_plan);
     for (const std::string& note : first ? gateway->notes() : std::vector<std::string>()) say(note + "\n");
     return gateway->begin_run(made.lcores);
@@ -282,21 +310,21 @@ Status Forwarder::State::prepare_gateway(const Plan& made) {
 
 // prepare_router - every port of the plan has its TAP before a lane runs.
 Status Forwarder::State::prepare_router(const Plan& made) {
+    const std::vector<Port*> of_plan = ports_that(made, &Engine::routes);
+    if (of_plan.empty()) return {};
     if (router == nullptr) {
         Result<std::unique_ptr<Router>> fresh = Router::make(settings, epoch.get());
         if (!fresh) return fresh.error();
         router = std::move(fresh).value();
         for (const std::string& note : router->notes()) say(note + "\n");
     }
-    std::vector<Port*> of_plan;
-    for (const uint16_t id : made.ports) of_plan.push_back(ports->find(id));
     return router->use_ports(of_plan);
 }
 
 // place - streams and lanes for this run's plan.
 Status Forwarder::State::place() {
     for (const unsigned lcore : plan.lcores)
-        if (lanes->add(lcore, engine) == nullptr)
+        if (lanes->add(lcore) == nullptr)
             return Error{ENOMEM, "no memory for an lcore's state; give EAL more: -m MB"};
     for (const PlannedStream& planned : plan.streams)
         if (Status status = place_one(planned, *lanes->list()[planned.lane]); !status) return status;
@@ -311,9 +339,9 @@ Status Forwarder::State::place() {
 
 // begin_run - a new run up to the gate. When it fails, the last one's streams and numbers are still
 // there, as if nobody had asked.
-Status Forwarder::State::begin_run(const Engine* wanted, Plan made) {
+Status Forwarder::State::begin_run(Plan made) {
     Run run;
-    run.engine = wanted;
+    run.mode = settings.mode;
     run.plan = std::move(made);
     run.lanes = Lanes::create(epoch.get());
     Run old = exchange(std::move(run));
@@ -330,7 +358,7 @@ Status Forwarder::State::begin_run(const Engine* wanted, Plan made) {
 // end_streams - what engines kept goes back; the counters stay.
 void Forwarder::State::end_streams() {
     for (Placed& p : placed)
-        if (engine->end != nullptr) engine->end(*p.stream);
+        if (const Engine* engine = p.stream->engine; engine->end != nullptr) engine->end(*p.stream);
 }
 
 Status Forwarder::State::first_bursts(uint32_t n) {
@@ -407,7 +435,7 @@ FileReport Forwarder::State::file_sent() const {
 
 Report Forwarder::State::raw() const {
     Report report;
-    report.mode = engine != nullptr ? engine->name : settings.mode;
+    report.mode = mode.empty() ? settings.mode : mode;
     report.tsc_hz = rte_get_tsc_hz();
     const uint64_t now = running ? rte_rdtsc() : ended;
     report.seconds = static_cast<double>(now - began) / static_cast<double>(report.tsc_hz);
@@ -496,23 +524,13 @@ Status Forwarder::start(uint32_t tx_first) {
     UM_ASSERT(!s.halted);
     if (s.running) return Error{EALREADY, "packet forwarding already started; 'stop' first"};
     if (Status status = check(s.settings); !status) return status;
-    const Engine* engine = find_engine(s.settings.mode);
-    if (engine->sources && tx_first > 0)
-        return Error{EINVAL, fmt::format("start tx_first: mode {} makes its own packets; just 'start'",
-                                         engine->name)};
     Result<Plan> plan = s.make_plan();
     if (!plan) return plan.error();
-    for (const uint16_t id : plan.value().ports)
-        if (engine->shares && !s.ports->find(id)->config().shared_mbufs)
-            return Error{EINVAL, fmt::format("mode {} shares mbufs, and port {} was set up for packets that "
-                                             "nobody shares: start umfwd with --forward-mode={}",
-                                             engine->name, id, engine->name)};
+    if (Status status = s.check_plan(plan.value(), tx_first); !status) return status;
     for (const std::string& note : plan.value().notes) say(note + "\n");
-    if (engine->ipsec)
-        if (Status status = s.prepare_gateway(plan.value()); !status) return status;
-    if (engine->routes)
-        if (Status status = s.prepare_router(plan.value()); !status) return status;
-    if (Status status = s.begin_run(engine, std::move(plan).value()); !status) return status;
+    if (Status status = s.prepare_gateway(plan.value()); !status) return status;
+    if (Status status = s.prepare_router(plan.value()); !status) return status;
+    if (Status status = s.begin_run(std::move(plan).value()); !status) return status;
     s.running = true;
     const std::vector<Port*> used = s.used_ports();
     for (Port* port : used) port->open_tx();
@@ -640,6 +658,7 @@ std::string Forwarder::config_text() const {
         "native\n",
         s.settings.mode, plan.ports.size(), plan.lcores.size(), plan.streams.size(),
         s.settings.numa ? "enabled" : "disabled");
+    const bool own_mode = !s.settings.port_modes.empty();
     const auto node = [&s](uint16_t port) { return node_of_port(port, s.settings.numa); };
     for (size_t lane = 0; lane < plan.lcores.size(); ++lane) {
         const auto mine = std::count_if(plan.streams.begin(), plan.streams.end(),
@@ -648,9 +667,10 @@ std::string Forwarder::config_text() const {
                             plan.lcores[lane], rte_lcore_to_socket_id(plan.lcores[lane]), mine);
         for (const PlannedStream& p : plan.streams)
             if (p.lane == lane)
-                text += fmt::format("  RX P={}/Q={} (socket {}) -> TX P={}/Q={} (socket {}) peer={}\n",
+                text += fmt::format("  RX P={}/Q={} (socket {}) -> TX P={}/Q={} (socket {}) peer={}{}{}\n",
                                     p.rx_port, p.rx_queue, node(p.rx_port), p.tx_port, p.tx_queue,
-                                    node(p.tx_port), mac_text(peer_of(s.settings, p.tx_port)));
+                                    node(p.tx_port), mac_text(peer_of(s.settings, p.tx_port)), own_mode ? " mode=" : "",
+                                    own_mode ? p.engine->name : "");
     }
     return text + "\n";
 }
@@ -663,8 +683,8 @@ void Forwarder::poll() {
         s.unread.erase(port.id());
         if (Status status = port.halt(s.quiesce()); !status) say(status.error().text + "\n");
     });
-    if (s.running && s.engine->poll != nullptr)
-        for (const Placed& p : s.placed) s.engine->poll(*p.stream);
+    for (const Placed& p : s.placed)
+        if (const Engine* engine = p.stream->engine; s.running && engine->poll != nullptr) engine->poll(*p.stream);
     if (s.router != nullptr) s.router->watch_links(s.ports->list());
     if (s.gateway != nullptr) s.gateway->poll();
     reclaim_set_aside();

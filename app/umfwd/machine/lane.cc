@@ -36,7 +36,7 @@ int run_lane(void* lane) {
 
 uint32_t Lane::turn() noexcept {
     uint32_t n = 0;
-    for (Stream* stream : streams) n += engine->burst(*stream);
+    for (Stream* stream : streams) n += stream->engine->burst(*stream);
     return n;
 }
 
@@ -113,7 +113,7 @@ std::unique_ptr<Lanes> Lanes::create(rte_rcu_qsbr* epoch) { return std::unique_p
 
 Lanes::~Lanes() { join(); }
 
-Lane* Lanes::add(unsigned lcore, const Engine* engine) {
+Lane* Lanes::add(unsigned lcore) {
     UM_ASSERT(!running_);
     const int socket = static_cast<int>(rte_lcore_to_socket_id(lcore));
     NodePtr<Lane> lane = make_on_node<Lane>(socket);
@@ -121,7 +121,6 @@ Lane* Lanes::add(unsigned lcore, const Engine* engine) {
     lane->lcore = lcore;
     lane->socket = socket;
     lane->polite = shares_cpu(lcore);
-    lane->engine = engine;
     lane->epoch = epoch_;
     lane->stats = stat::Box<LaneStats>(kFields, fmt::format("lcore={},node={}", lcore, socket));
     lanes_.push_back(std::move(lane));

@@ -31,7 +31,6 @@ struct alignas(64) Lane {
     unsigned lcore = 0;              // [I]
     int socket = 0;                  // [I] NUMA node
     bool polite = false;             // [I] shares its CPU with another lcore: yields when idle
-    const Engine* engine = nullptr;  // [I]
     rte_rcu_qsbr* epoch = nullptr;   // [I]
     std::vector<Stream*> streams;    // [I]
     alignas(64) sync::atomic<bool> stop{false};  // [a] set by the control thread
@@ -66,7 +65,7 @@ class Lanes {
     Lanes& operator=(const Lanes&) = delete;
 
     // add - a lane for this lcore, not running. Returns it to be given its streams; null: no memory.
-    [[nodiscard]] Lane* add(unsigned lcore, const Engine* engine);
+    [[nodiscard]] Lane* add(unsigned lcore);
     // launch - all of them, up to the gate. Returns when each is there, or the error of the first
     // that was not free.
     [[nodiscard]] Status launch();

@@ -48,11 +48,10 @@ const rte_device* device_of(const Port& port) {
 // FAST_FREE means: every packet from one pool, none of them shared. A prompt may change the mode
 // later, so only a run whose mode is fixed can allow it.
 bool may_share(const Settings& settings) {
-    const Engine* engine = find_engine(settings.mode);
     const bool one_pool = settings.mbuf_sizes.size() <= 1 && rte_socket_count() == 1 &&
                           settings.tx_first == 0 && settings.faults.empty();
-    return settings.interactive || !settings.cmdline_files.empty() || engine == nullptr ||
-           engine->shares || engine->sources || !one_pool || has_pages(settings);
+    return settings.interactive || !settings.cmdline_files.empty() || !one_pool || has_pages(settings) ||
+           any_mode(settings, [](const Engine& engine) { return engine.shares || engine.sources; });
 }
 
 // probe - rte_dev_probe(), and what DPDK logged meanwhile. When it works, the log goes where logs go.
@@ -90,7 +89,7 @@ SumWish sums_for(const Settings& settings, const rte_eth_dev_info& info) {
                              RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
     constexpr uint64_t kTx = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
                              RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
-    const bool may = settings.mode == "csum" || settings.interactive || !settings.cmdline_files.empty();
+    const bool may = any_mode(settings, "csum") || settings.interactive || !settings.cmdline_files.empty();
     const SumWish wish{.rx = info.rx_offload_capa & kRx, .tx = info.tx_offload_capa & kTx};
     if (!may || (wish.rx | wish.tx) == 0) return {};
     const char* driver = info.driver_name == nullptr ? "" : info.driver_name;
@@ -146,7 +145,7 @@ Result<PortConfig> PortSet::config_for(uint16_t id) {
     const SumWish sums = sums_for(settings_, info);
     config.rx_offloads = sums.rx;
     config.tx_offloads = sums.tx;
-    if (sums.software && settings_.mode == "csum")
+    if (sums.software && any_mode(settings_, "csum"))
         say(fmt::format("port {} ({}): checksums are made in software: what the device offers leaves "
                         "them unfinished for its peer, or is the driver's own software\n",
                         id, info.driver_name));

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -15,18 +17,42 @@ namespace umbuf::fwd {
 
 namespace {
 
-bool is_tee(const Settings& settings) { return settings.mode == "tee"; }
-
-bool routes(const Settings& settings) {
-    const Engine* engine = find_engine(settings.mode);
-    return engine != nullptr && engine->routes;
-}
+bool is_tee(const Engine& engine) { return std::string_view(engine.name) == "tee"; }
 
 // fans_out - packets leave by every port, so that each lcore has a transmit queue of its own on each.
-bool fans_out(const Settings& settings) { return is_tee(settings) || routes(settings); }
+bool fans_out(const Engine& engine) { return is_tee(engine) || engine.routes; }
 
-// An answer goes back to who asked, whatever the topology, as in testpmd.
-bool answers(const Settings& settings) { return settings.mode == "icmpecho"; }
+// answers - an answer goes back to who asked, whatever the topology, as in testpmd.
+bool answers(const Engine& engine) { return std::string_view(engine.name) == "icmpecho"; }
+
+// Group - ports that forward between themselves, in one mode.
+struct Group {
+    const Engine* engine;
+    std::vector<uint16_t> ports;
+    bool named;  // by a --port-mode
+};
+
+// groups_of - the ports that no --port-mode names are the first one; there may be none of them.
+Result<std::vector<Group>> groups_of(const Settings& settings, const std::vector<uint16_t>& ports) {
+    std::vector<Group> groups{{find_engine(settings.mode), {}, false}};
+    std::set<uint16_t> left(ports.begin(), ports.end());
+    for (const PortMode& own : settings.port_modes) {
+        for (const uint16_t port : own.ports)
+            if (left.erase(port) == 0)
+                return Error{ENODEV, fmt::format("--port-mode={}:{}: port {} is not there, not started or not in the list; the ports "
+                                                 "that are: {}", fmt::join(own.ports, ","), own.mode, port, fmt::join(ports, ", "))};
+        groups.push_back({find_engine(own.mode), own.ports, true});
+    }
+    for (const uint16_t port : ports)
+        if (left.contains(port)) groups.front().ports.push_back(port);
+    for (const Group& group : groups) UM_ASSERT(group.engine != nullptr);
+    std::erase_if(groups, [](const Group& group) { return group.ports.empty(); });
+    return groups;
+}
+
+const Group& group_of(const std::vector<Group>& groups, uint16_t port) {
+    return *std::ranges::find_if(groups, [port](const Group& g) { return std::ranges::find(g.ports, port) != g.ports.end(); });
+}
 
 size_t partner(Topology topology, size_t i, size_t n) {
     switch (topology) {
@@ -83,7 +109,7 @@ void assert_queues_unshared(const Plan& plan) {  // T2
 }  // namespace
 
 uint16_t queues_wanted(const Settings& settings) {
-    const uint32_t by_lane = fans_out(settings) ? settings.nb_cores : 1;
+    const uint32_t by_lane = any_mode(settings, fans_out) ? settings.nb_cores : 1;
     return static_cast<uint16_t>(
         std::max({uint32_t{settings.txq}, uint32_t{settings.rxq}, by_lane}));
 }
@@ -134,46 +160,66 @@ Result<std::vector<unsigned>> choose_lcores(const Settings& settings,
     return chosen;
 }
 
+namespace {
+
+// stream_of - what is received by one queue of ports[i] of a group.
+PlannedStream stream_of(const Settings& settings, const Group& group, size_t i, uint16_t queue, size_t lane) {
+    const std::vector<uint16_t>& ports = group.ports;
+    const Engine& engine = *group.engine;
+    size_t to = partner(settings.topology, i, ports.size());
+    if (is_tee(engine) && to == i) to = (i + 1) % ports.size();
+    if (answers(engine)) to = i;
+    PlannedStream stream{.rx_port = ports[i],
+                         .rx_queue = queue,
+                         .tx_port = ports[to],
+                         .tx_queue = fans_out(engine) ? static_cast<uint16_t>(lane) : queue,
+                         .lane = lane,
+                         .tee = {},
+                         .engine = &engine};
+    if (is_tee(engine)) stream.tee = copy_ports(ports, stream);
+    if (engine.routes) stream.tee = other_ports(ports, stream);
+    return stream;
+}
+
+// note - what may be a surprise about a group.
+void note(const Settings& settings, const Group& group, std::vector<std::string>& notes) {
+    const size_t n = group.ports.size();
+    const Engine& engine = *group.engine;
+    if (settings.topology == Topology::paired && n % 2 != 0 && !fans_out(engine) && !answers(engine) && !(group.named && n == 1))
+        notes.push_back(fmt::format("Warning! port-topology=paired and odd forward ports number, the last port (port {}) "
+                                    "will pair with itself.", group.ports.back()));
+    if (is_tee(engine) && n < 3)
+        notes.push_back(fmt::format("mode tee between {} ports makes no copies; it takes three.", n));
+}
+
+}  // namespace
+
 Result<Plan> plan_streams(const Settings& settings, const std::vector<uint16_t>& ports,
                           const std::vector<unsigned>& lcores, uint16_t txq) {
     UM_ASSERT(!ports.empty() && !lcores.empty());
+    const Result<std::vector<Group>> made = groups_of(settings, ports);
+    if (!made) return made.error();
+    const std::vector<Group>& groups = made.value();
     const size_t n = ports.size() * settings.rxq;
     const size_t lanes = std::min(n, lcores.size());
-    const size_t need = fans_out(settings) ? lanes : settings.rxq;
-    if (txq < need)
-        return Error{EINVAL,
-                     fmt::format("mode {} needs {} transmit queues on each port, one for each lcore or "
-                                 "receive queue, and they have {}: start again with --txq={}",
-                                 settings.mode, need, txq, need)};
+    for (const Group& group : groups)
+        if (const size_t need = fans_out(*group.engine) ? lanes : settings.rxq; txq < need)
+            return Error{EINVAL,
+                         fmt::format("mode {} needs {} transmit queues on each port, one for each lcore or "
+                                     "receive queue, and they have {}: start again with --txq={}",
+                                     group.engine->name, need, txq, need)};
     Plan plan;
     plan.ports = ports;
     plan.lcores.assign(lcores.begin(), lcores.begin() + static_cast<ptrdiff_t>(lanes));
     const std::vector<size_t> lane_of = deal(n, lanes);
     for (uint16_t queue = 0; queue < settings.rxq; ++queue) {
-        for (size_t i = 0; i < ports.size(); ++i) {  // T1
-            const size_t lane = lane_of[plan.streams.size()];
-            size_t to = partner(settings.topology, i, ports.size());
-            if (is_tee(settings) && to == i) to = (i + 1) % ports.size();
-            if (answers(settings)) to = i;
-            PlannedStream stream{.rx_port = ports[i],
-                                 .rx_queue = queue,
-                                 .tx_port = ports[to],
-                                 .tx_queue = fans_out(settings) ? static_cast<uint16_t>(lane) : queue,
-                                 .lane = lane,
-                                 .tee = {}};
-            if (is_tee(settings)) stream.tee = copy_ports(ports, stream);
-            if (routes(settings)) stream.tee = other_ports(ports, stream);
-            plan.streams.push_back(std::move(stream));
+        for (const uint16_t port : ports) {  // T1
+            const Group& group = group_of(groups, port);
+            const auto i = static_cast<size_t>(std::ranges::find(group.ports, port) - group.ports.begin());
+            plan.streams.push_back(stream_of(settings, group, i, queue, lane_of[plan.streams.size()]));
         }
     }
-    if (settings.topology == Topology::paired && ports.size() % 2 != 0 && !fans_out(settings) &&
-        !answers(settings))
-        plan.notes.push_back(fmt::format(
-            "Warning! port-topology=paired and odd forward ports number, the last port (port {}) "
-            "will pair with itself.", ports.back()));
-    if (is_tee(settings) && ports.size() < 3)
-        plan.notes.push_back(fmt::format("mode tee between {} ports makes no copies; it takes three.",
-                                         ports.size()));
+    for (const Group& group : groups) note(settings, group, plan.notes);
     if (lanes < lcores.size())
         plan.notes.push_back(fmt::format("{} lcores for {} streams: {} stay unused.", lcores.size(), n,
                                          lcores.size() - lanes));

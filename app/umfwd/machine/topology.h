@@ -10,6 +10,9 @@
 // Mode tee sends on to that port, and a copy to each other port but the one that it came in by. Mode
 // icmpecho answers by the port that it was asked on. A mode that routes sends by any port.
 //
+// Ports that a --port-mode names are a list of their own, in a mode of their own: nothing is sent from one
+// such list to another. The lists share the lcores.
+//
 // Rules, checked by plan_streams() itself:
 //   T1  each receive queue of each port belongs to exactly one stream.
 //   T2  no transmit queue is used by two lcores: drivers' queues are not for sharing.
@@ -23,10 +26,13 @@
 
 namespace umbuf::fwd {
 
+struct Engine;
+
 struct PlannedStream {
     uint16_t rx_port, rx_queue, tx_port, tx_queue;
     size_t lane;                  // index into Plan::lcores
     std::vector<uint16_t> tee;    // mode tee: where the copies go; modes that route: every other port
+    const Engine* engine = nullptr;
 };
 
 struct Plan {

@@ -102,6 +102,7 @@ struct EngineState {
 };
 
 struct Settings;  // settings.h
+struct Engine;    // engines/engine.h
 class Router;     // route/router.h
 class Gateway;    // gateway/gateway.h
 
@@ -109,6 +110,7 @@ class Gateway;    // gateway/gateway.h
 struct alignas(64) Stream {
     explicit Stream(const std::string& of = {}) : labels(of), cells(stream_fields(), of), stats(*cells) {}
     explicit Stream(StreamStats& others) : stats(others) {}  // counts where another stream does
+    const Engine* engine = nullptr;  // [I] what is done with its packets
     Port* rx_port = nullptr;     // [I]
     Port* tx_port = nullptr;     // [I]
     uint16_t rx_queue = 0;       // [I]
