@@ -98,11 +98,16 @@ child = "peer"
 """
         return text + more
 
-    def start_gateway(self, side, text, *arguments, lcores=1):
+    def new_router(self, side):
+        """The namespace of a gateway's TAPs, which outlives it."""
         router = self.lab.namespace(f"r{side}")
         for path in "ipv4/ip_forward", "ipv6/conf/all/forwarding":
             set_sysctl(router, path, 1)
         set_sysctl(router, "ipv6/conf/default/accept_dad", 0)
+        return router
+
+    def start_gateway(self, side, text, *arguments, lcores=1):
+        router = self.router.get(side) or self.new_router(side)
         file = self.logs / f"{side}.toml"
         file.write_text(text)
         file.chmod(0o600)
