@@ -227,8 +227,21 @@ void ipsec_choose(const IpsecDb& db, EspLane& lane, Mbuf* const* packets, IpsecF
         bool seen[kBlock];
         const uint16_t some = static_cast<uint16_t>(std::min<uint32_t>(kBlock, n - from));
         classify(db, lane, Direction::out, packets + from, nullptr, fates + from, policies, seen, some);
-        for (uint32_t i = 0; i < some; ++i)
-            if (seen[i]) choose(db, lane, policies[i], fates[from + i], sas[from + i], children[from + i]);
+        const Policy* last = nullptr;  // packets of one policy come in runs, and go by one SA
+        Sa* its = nullptr;
+        for (uint32_t i = 0; i < some; ++i) {
+            const uint32_t at = from + i;
+            if (!seen[i]) continue;
+            if (policies[i] != nullptr && policies[i] == last) {
+                fates[at] = {IpsecWay::esp, {}};
+                sas[at] = its;
+                children[at] = last->child;
+                continue;
+            }
+            choose(db, lane, policies[i], fates[at], sas[at], children[at]);
+            last = fates[at].way == IpsecWay::esp ? policies[i] : nullptr;
+            its = last == nullptr ? nullptr : sas[at];
+        }
     }
 }
 

@@ -116,8 +116,33 @@ Status check_selector(const Selector& s) {
     return {};
 }
 
+namespace {
+
+// usual - the whole key of the usual packet: IPv4 without options, no fragment, the ports in the first mbuf. False: it
+// is not one.
+bool usual(const Mbuf* m, PacketKey* key) noexcept {
+    constexpr uint32_t kSeen = kIpv4Header + 4;
+    if (m->len() < kSeen || m_unmapped(m)) return false;
+    const std::byte* at = m->data();
+    const uint64_t front = load64(at);
+    const uint32_t length = static_cast<uint16_t>(front >> 32);
+    if (front >> 56 != 0x45 || (front & 0x3fff) != 0 || length < kSeen || length > m->pkt_len()) return false;
+    std::byte* to = reinterpret_cast<std::byte*>(key->bytes.data());
+    const uint8_t proto = static_cast<uint8_t>(at[9]);
+    *key = {};
+    to[PacketKey::kProto] = at[9];
+    std::memcpy(to + PacketKey::kSrc, at + 12, 8);
+    if (has_ports(proto)) std::memcpy(to + PacketKey::kFirst, at + kIpv4Header, 4);
+    else if (proto == kProtoMobility) to[PacketKey::kFirst] = at[kIpv4Header + 2];
+    else if (has_type(proto)) std::memcpy(to + PacketKey::kFirst, at + kIpv4Header, 2);
+    return true;
+}
+
+}  // namespace
+
 int selectors_of(const Mbuf* m, PacketKey* key) noexcept {
     if (const int error = esp::readable(m); error != 0) return error;
+    if (__builtin_expect(usual(m, key), 1)) return 0;
     std::byte scratch[kPeek];
     const std::byte* front = nullptr;
     const uint32_t have = esp::front_of(m, scratch, &front);

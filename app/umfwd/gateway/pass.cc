@@ -283,8 +283,7 @@ void Pass::onward(Departure& out) noexcept {
         const Looked& at = onward_.looked[i];
         rte_mbuf* p = onward_.packets[i];
         if (at.hop.kind == RouteKind::forward && gateway_.inside(at.hop.port)) {
-            const IpFate fate = judge(at);
-            out.carry_out(&p, &fate, 1);
+            out.pass_on(p, at);
             continue;
         }
         onward_.packets[asked] = p;
@@ -300,8 +299,7 @@ void Pass::onward(Departure& out) noexcept {
         if (__builtin_expect(fates_[i].way == IpsecWay::esp, 1)) {
             cross(p, at, sas_[i], children_[i], out);
         } else if (fates_[i].way == IpsecWay::bypass) {
-            const IpFate fate = judge(at);
-            out.carry_out(&p, &fate, 1);
+            out.pass_on(p, at);
             ++bypassed;
         } else {
             refuse(p, fates_[i].esp, out);
@@ -410,16 +408,19 @@ void Pass::protect(Departure& out) noexcept {
 // send_outer - ESP packets of our own, routed by their outer headers.
 void Pass::send_outer(rte_mbuf** packets, uint16_t n, Departure& out) noexcept {
     if (n == 0) return;
-    std::array<IpFate, kPassBurst> fates;
     look_up_own(table_, packets, looked_.data(), n);
     for (uint16_t i = 0; i < n; ++i) {
-        fates[i] = judge_own(looked_[i]);
+        if (__builtin_expect(is_plain_sailing(looked_[i]), 1)) {
+            out.pass_on_own(packets[i], looked_[i]);
+            continue;
+        }
+        IpFate fate = judge_own(looked_[i]);
         // The kernel finds neighbours, and sends by interfaces that are no ports. An answer it would send to us, who
         // are the source: what has no way, or is too long for it, ends here.
-        const bool for_the_kernel = fates[i].why == Drop::no_neighbour || fates[i].why == Drop::to_kernel;
-        if (fates[i].way == IpWay::kernel && !for_the_kernel) fates[i].way = IpWay::dead;
+        const bool for_the_kernel = fate.why == Drop::no_neighbour || fate.why == Drop::to_kernel;
+        if (fate.way == IpWay::kernel && !for_the_kernel) fate.way = IpWay::dead;
+        out.carry_out_own(&packets[i], &fate, 1);
     }
-    out.carry_out_own(packets, fates.data(), n);
 }
 
 // ---- what the kernel sends (X2)

@@ -76,6 +76,18 @@ void Departure::carry_out_own(rte_mbuf** packets, const IpFate* fates, uint16_t 
     }
 }
 
+void Departure::pass_on(rte_mbuf* p, const Looked& looked) noexcept {
+    if (__builtin_expect(is_plain_sailing(looked) && unfit(looked) == Drop::count, 1)) return forward(p, looked.hop);
+    const IpFate fate = judge(looked);
+    carry_out(&p, &fate, 1);
+}
+
+void Departure::pass_on_own(rte_mbuf* p, const Looked& looked) noexcept {
+    if (__builtin_expect(is_plain_sailing(looked), 1)) return leave(p, looked.hop, looked.v6);
+    const IpFate fate = judge_own(looked);
+    carry_out_own(&p, &fate, 1);
+}
+
 // leave_in_pieces - n pieces of one packet are n - 1 made.
 void Departure::leave_in_pieces(rte_mbuf* p, const Hop& hop) noexcept {
     if (const Fate own = own_header(p, kIpv4Header); own != Fate::send) return die(p, static_cast<Drop>(own));

@@ -63,6 +63,9 @@ class Departure {
     // carry_out_own - the same for packets that were made here (judge_own): no hop is counted, and what needs the
     // kernel is sent by it as its own.
     void carry_out_own(rte_mbuf** packets, const IpFate* fates, uint16_t n) noexcept;
+    // pass_on, pass_on_own - one packet, as judge() and judge_own() have it.
+    void pass_on(rte_mbuf* p, const Looked& looked) noexcept;
+    void pass_on_own(rte_mbuf* p, const Looked& looked) noexcept;
     // frame - leaves by this port as it is.
     void frame(rte_mbuf* p, uint16_t port) noexcept;
     // punt - to the kernel, by the TAP of packet->port; `why` is what it is counted as.

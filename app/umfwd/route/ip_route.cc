@@ -15,7 +15,7 @@ namespace umbuf::fwd {
 namespace {
 
 // Places in the headers (RFC 791 3.1, RFC 8200 3).
-constexpr uint32_t kTotalLength = 2, kFragment = 6, kTtl = 8, kChecksum = 10, kSrc4 = 12, kDst4 = 16;
+constexpr uint32_t kTotalLength = 2, kFragment = 6, kTtl = 8, kSrc4 = 12, kDst4 = 16;
 constexpr uint32_t kPayloadLength = 4, kNextHeader = 6, kHopLimit = 7, kSrc6 = 8, kDst6 = 24;
 constexpr uint16_t kDf = 0x4000;
 
@@ -227,12 +227,6 @@ void look_up_own(const RouteTable& table, rte_mbuf** packets, Looked* looked, ui
         look_up_own_some(table, packets + i, looked + i, std::min<uint16_t>(kRouteBurst, static_cast<uint16_t>(n - i)));
 }
 
-Drop unfit(const Looked& looked) noexcept {
-    if (looked.options) return Drop::ip_options;
-    if (looked.ttl <= 1) return Drop::ttl_expired;
-    return looked.link_local ? Drop::no_route : Drop::count;
-}
-
 // judge - an error that somebody must be told of is the kernel's to tell.
 IpFate judge(const Looked& looked) noexcept {
     IpFate fate;
@@ -253,21 +247,6 @@ void route_burst(const RouteTable& table, rte_mbuf** packets, IpFate* fates, uin
         look_up_some(table, packets + i, looked, some);
         for (uint16_t k = 0; k < some; ++k) fates[i + k] = judge(looked[k]);
     }
-}
-
-// The checksum is mended, not made anew: a fault that came in must not leave as right (RFC 1141, RFC 1624).
-Fate age(rte_mbuf*& p) noexcept {
-    const bool v6 = static_cast<uint32_t>(*bytes_of(p)) >> 4 == 6;
-    if (const Fate fate = own_header(p, v6 ? kIpv6Header : kIpv4Header); fate != Fate::send) return fate;
-    std::byte* at = rte_pktmbuf_mtod(p, std::byte*);
-    if (v6) {
-        at[kHopLimit] = static_cast<std::byte>(static_cast<uint32_t>(at[kHopLimit]) - 1);
-        return Fate::send;
-    }
-    const uint16_t was = load16(at + kTtl), is = static_cast<uint16_t>(was - 0x100);  // and the protocol
-    store16(at + kTtl, is);
-    store16(at + kChecksum, sum_adjust(load16(at + kChecksum), was, is));
-    return Fate::send;
 }
 
 }  // namespace umbuf::fwd

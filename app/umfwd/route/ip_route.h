@@ -4,10 +4,13 @@
 // No Ethernet header anywhere here: what a packet came out of, a frame or an ESP packet, makes no difference.
 #pragma once
 #include <cstdint>
+#include <cstring>
 
+#include <rte_byteorder.h>
 #include <rte_mbuf.h>
 
 #include "app/umfwd/packet/burst.h"
+#include "lib/ipsec/ip.h"
 #include "lib/route/route_table.h"
 
 namespace umbuf::fwd {
@@ -53,10 +56,34 @@ void look_up_own(const RouteTable& table, rte_mbuf** packets, Looked* looked, ui
 // judge_own - for one that was made here, such as an ESP packet: its hop count is not this router's to look at.
 [[nodiscard]] IpFate judge_own(const Looked& looked) noexcept;
 // unfit - why a packet cannot be passed on, wherever it goes: options, or its last hop; Drop::count: it can.
-[[nodiscard]] Drop unfit(const Looked& looked) noexcept;
+[[nodiscard]] inline Drop unfit(const Looked& looked) noexcept {
+    if (looked.options) return Drop::ip_options;
+    if (looked.ttl <= 1) return Drop::ttl_expired;
+    return looked.link_local ? Drop::no_route : Drop::count;
+}
+// is_plain_sailing - judge_own() says forward.
+[[nodiscard]] inline bool is_plain_sailing(const Looked& looked) noexcept {
+    const Hop& hop = looked.hop;
+    return looked.asked && hop.kind == RouteKind::forward && hop.state == NeighbourState::reachable && looked.length <= hop.mtu;
+}
 
 // age - one hop less to live, in a header that is ours alone then. The packet has a fate `forward` or `cut`. As
 // own_header(): Fate::send, or its end.
-[[nodiscard]] Fate age(rte_mbuf*& p) noexcept;
+//
+// IPv4's checksum is mended, not made anew: a fault that came in must not leave as right (RFC 1141, RFC 1624).
+[[nodiscard]] inline Fate age(rte_mbuf*& p) noexcept {
+    const bool v6 = *rte_pktmbuf_mtod(p, const uint8_t*) >> 4 == 6;
+    if (const Fate fate = own_header(p, v6 ? kIpv6Header : kIpv4Header); fate != Fate::send) return fate;
+    uint8_t* at = rte_pktmbuf_mtod(p, uint8_t*);
+    --at[v6 ? 7 : 8];
+    if (v6) return Fate::send;
+    // The sum of the header has fallen by 0x100, so what makes it all ones rises as much.
+    uint16_t sum = 0;
+    std::memcpy(&sum, at + 10, sizeof sum);
+    const uint32_t risen = uint32_t{sum} + rte_cpu_to_be_16(0x100);
+    sum = static_cast<uint16_t>(risen + (risen >= UINT16_MAX ? 1 : 0));
+    std::memcpy(at + 10, &sum, sizeof sum);
+    return Fate::send;
+}
 
 }  // namespace umbuf::fwd
