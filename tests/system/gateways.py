@@ -51,8 +51,8 @@ class Gateways(case.SystemTest):
         self.lab.veth(f"{self.tag}wa", f"{self.tag}wb")
         lab.quiet(f"{self.tag}wb")
 
-    def conf(self, side, outer=4, more="", keys=KEYS, spis=(0x1001, 0x1002), sas=True, terms="", lcores=1):
-        """This side's TOML. The SAs and policies of a tunnel for both families, and `more`."""
+    def conf(self, side, outer=4, more="", keys=KEYS, spis=(0x1001, 0x1002), sas=True, terms="", sending="", lcores=1):
+        """This side's TOML. The SAs and policies of a tunnel for both families, and `more`. `sending`: of what is sent."""
         me, peer = SIDES[side], 3 - SIDES[side]
         other = "b" if side == "a" else "a"
         frame = f"framesz=9216,blocksz=36864,framecnt=512,qpairs={lcores}"
@@ -71,7 +71,7 @@ addresses = ["192.0.2.{me}/24", "fd09:ff::{me}/64"]
             order = (0, 1) if side == "a" else (1, 0)
             ends = {4: ("192.0.2.", 4), 6: ("fd09:ff::", 6)}[outer][0]
             for direction, i, src, dst in (("out", order[0], me, peer), ("in", order[1], peer, me)):
-                numbers = "seq_floor = 0" if direction == "out" else ""
+                numbers = "seq_floor = 0\n" + sending if direction == "out" else ""
                 text += f"""
 [[sa]]
 name = "{direction}"
