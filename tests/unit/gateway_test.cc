@@ -20,6 +20,8 @@
 #include "app/umfwd/gateway/gateway.h"
 #include "app/umfwd/machine/lane.h"
 #include "app/umfwd/route/router.h"
+#include "lib/ipsec/too_big.h"
+#include "lib/net/fragment.h"
 #include "tests/unit/esp_fixture.h"
 
 namespace umbuf::test {
@@ -181,11 +183,12 @@ class GatewayTest : public EspTest {
         SaId out, in;
         std::unique_ptr<Sa> opens, seals;
     };
-    Peer peer(uint32_t spi, bool outer_v6 = false, const OuterRules& rules = {}) {
+    Peer peer(uint32_t spi, bool outer_v6 = false, const OuterRules& rules = {}, FragmentRule fragment = FragmentRule::after) {
         Peer p;
         p.child = db().children.add().value();
         SaTerms out = terms_of("aes-gcm-128", SaMode::tunnel, outer_v6), in = out;
         out.outer = rules;
+        out.fragment = fragment;
         out.spi = spi;
         in.spi = spi + 1;
         std::swap(in.src, in.dst);
@@ -417,7 +420,7 @@ TEST_F(GatewayTest, EveryRefusalHasItsName) {
     dies(1, wrong, Drop::esp, Xfrm::in_proto);
     dies(1, with(sealed(p, back(kPacket4)), 20, be32(0x7777)), Drop::no_sa, Xfrm::in_no_states);
     dies(1, sealed(other, back(kPacket4)), Drop::policy, Xfrm::in_template);
-    dies(1, with(sealed(p, back(kPacket4)), 6, be16(0x2000)), Drop::malformed, Xfrm::in_header);
+    dies(1, with(sealed(p, back(kPacket4)), 6, be16(0x1fff)), Drop::fragment);
     dies(1, sealed(p, from_to(kPacket4, kClear, kInside)), Drop::policy, Xfrm::in_no_policy);
     dies(1, sealed(p, with(back(kPacket4), 8, std::string(1, '\0'))), Drop::ttl_expired);
     EXPECT_EQ(punted(), with(back(kPacket4), 8, std::string(1, '\0')));
@@ -466,6 +469,143 @@ TEST_F(GatewayTest, WhatGrowsBeyondTheLinkIsCutWhereItMayBe) {
     publish(usual(q.child));
     set(v4(0xac100000), 24, by(1, 600));
     dies(0, udp_packet({}, 1200), Drop::too_big);
+}
+
+// in_pieces - a packet as its sender cuts it, or a router.
+std::vector<std::string> in_pieces(const std::string& packet, uint32_t most, uint32_t id = 99) {
+    Mbuf* m = clustered(packet);
+    const bool six = packet[0] >> 4 == 6;
+    Cut cut;
+    EXPECT_EQ(plan_own_cut(&m->rte, {.v6 = six, .bytes = six ? 40u : 20u, .proto_at = 6, .id = id}, most, cut), CutPlan::pieces);
+    Mbuf* list = fragments_of(&m->rte, cut);
+    m_freem(m);
+    std::vector<std::string> all;
+    for (Mbuf* piece = list; piece != nullptr; piece = piece->nextpkt) all.push_back(bytes_of(piece));
+    m_purge(list);
+    return all;
+}
+
+TEST_F(GatewayTest, EspThatArrivesInPiecesIsOpenedWhole) {
+    for (const bool outer_v6 : {false, true}) {
+        Peer p = peer(0x1000, outer_v6);
+        publish(usual(p.child));
+        const std::string packet = udp_packet({}, 1200);
+        std::vector<std::string> pieces = in_pieces(sealed(p, back(packet)), 600);
+        std::reverse(pieces.begin(), pieces.end());
+        const uint64_t merged = drops(Drop::merged);
+        for (const std::string& piece : pieces) {
+            EXPECT_TRUE(texts(out_of(0, kHost)).empty());
+            run(1, piece);
+        }
+        EXPECT_EQ(texts(out_of(0, kHost)), std::vector<std::string>{aged(back(packet))});
+        EXPECT_EQ(drops(Drop::merged), merged + pieces.size() - 1);
+        // What is not whole yet is held by name, and given back at the end.
+        run(1, in_pieces(sealed(p, back(packet)), 600)[0]);
+        fwd::EngineHolds holds;
+        for (const auto& stream : streams_) stream->state->holds(holds);
+        EXPECT_EQ(holds.reassembly[rx_zone()->pool], 1u);
+        begin(1);
+    }
+}
+
+TEST_F(GatewayTest, IkeThatArrivesInPiecesIsTheKernelsWhole) {
+    const std::string packet = from_to(ip_packet({.df = false}, be16(4500) + be16(4500) + be16(1208) + be16(0) + be32(0) + pattern(1196)), kClear, 0xac100001);
+    const std::vector<std::string> pieces = in_pieces(packet, 600);
+    for (const std::string& piece : pieces) run(1, piece);
+    EXPECT_EQ(punted().substr(20), packet.substr(20));
+    // From inside, they are his to put together.
+    run(0, from_to(pieces[0], kInside, 0xac100001));
+    EXPECT_EQ(punted(), from_to(pieces[0], kInside, 0xac100001));
+}
+
+TEST_F(GatewayTest, WhoSendsTooMuchIsToldByTheAddressThatHeSees) {
+    for (const bool six : {false, true}) {
+        begin(1);
+        Peer p = peer(0x1000);
+        publish(usual(p.child));
+        const IpAddress us = six ? v6(9) : v4(0x0a010201);
+        set(us, six ? 128 : 32, {.kind = RouteKind::local, .port = port(0), .own = true});
+        const size_t most = 1446 - (six ? 40 : 20) - 8;
+        run(0, udp_packet({.v6 = six}, most));
+        EXPECT_EQ(unsealed(p), aged(udp_packet({.v6 = six}, most)));
+        const std::string packet = udp_packet({.v6 = six}, most + 1);
+        run(0, packet);
+        EXPECT_TRUE(texts(out_of(1, kNext)).empty());
+        const std::vector<std::string> told = texts(out_of(0, kHost));
+        ASSERT_EQ(told.size(), 1u);
+        Mbuf* expected = clustered(aged(packet));
+        Mbuf* answer = make_too_big(expected, 1446, us);
+        EXPECT_EQ(told[0], bytes_of(answer));
+        m_freem(expected);
+        m_freem(answer);
+        EXPECT_EQ(drops(Drop::too_big), 1u);
+        EXPECT_EQ(xfrm(Xfrm::out_too_big), 1u);
+        // Not those who must not be: here, a fragment that is not the first; and an IPv4 packet that may be cut is.
+        if (six) continue;
+        dies(0, with(packet, 6, be16(0x4001)), Drop::too_big);
+        run(0, udp_packet({.df = false}, most + 1));
+        EXPECT_EQ(texts(out_of(1, kNext)).size(), 2u);
+    }
+}
+
+TEST_F(GatewayTest, AnAnswerThatLeavesOutsideWantsAPolicy) {
+    Peer p = peer(0x1000);
+    const IpRange clear = net(0xcb007100), there = net(0xc0a80900);
+    set(v4(0xac100001), 32, {.kind = RouteKind::local, .port = port(1), .own = true});
+    std::vector<Policy> policies{policy(Direction::in, Action::bypass, clear, there), policy(Direction::out, Action::protect, clear, there, p.child)};
+    publish(policies);
+    const std::string packet = from_to(udp_packet({}, 1440), kClear, kBehind);
+    dies(1, packet, Drop::policy, Xfrm::out_blocked);
+    EXPECT_EQ(drops(Drop::too_big), 1u);
+    policies.push_back(policy(Direction::out, Action::bypass, net(0xac100001, 32), clear));
+    publish(policies);
+    run(1, packet);
+    EXPECT_EQ(texts(out_of(1, kNext)).size(), 1u);
+}
+
+TEST_F(GatewayTest, WhatIsCutBeforeEspLeavesInPiecesOfTheRightLength) {
+    Peer p = peer(0x1000, false, {}, FragmentRule::before);
+    publish(usual(p.child));
+    arrive(0, clustered(frame(0, udp_packet({.df = false}, 4000))));
+    turn();
+    std::vector<std::string> opened;
+    for (Mbuf* m : out_of(1, kNext)) {
+        EXPECT_LE(m->pkt_len(), 1500u);
+        ASSERT_TRUE(in(*p.opens, m).ok());
+        opened.push_back(texts({m})[0]);
+    }
+    EXPECT_EQ(opened, in_pieces(aged(udp_packet({.df = false}, 4000)), 1446, 7));
+}
+
+// RFC 4301, 8.2.1.
+TEST_F(GatewayTest, ARouterThatSaysTooBigOfOurEspIsBelieved) {
+    Peer p = peer(0x1000), other = peer(0x2000);
+    publish(usual(p.child));
+    set(v4(0xcb007109), 32, by(1));
+    const std::string packet = udp_packet({}, 1300);
+    run(0, packet);
+    std::vector<std::string> sent = texts(out_of(1, kNext));
+    ASSERT_EQ(sent.size(), 1u);
+    const auto says = [&](const std::string& quoted) {
+        std::string icmp = std::string("\x03\x04\0\0", 4) + be32(1300) + quoted.substr(0, 60);
+        uint16_t sum = rte_raw_cksum(icmp.data(), icmp.size());
+        sum = static_cast<uint16_t>(~sum);
+        std::memcpy(icmp.data() + 2, &sum, sizeof sum);
+        dies(1, from_to(ip_packet({.proto = kProtoIcmp}, icmp), kClear, 0xac100001), Drop::policy, Xfrm::in_no_policy);
+        gateway_->poll();
+    };
+    const auto path = [&](const Peer& of) { return db().sad().resolve(of.out.id, of.out.generation)->path.learned(fwd::ipsec_clock_s()); };
+    says(with(sent[0], 20, be32(0x3000)));
+    says(with(sent[0], 16, be32(0xac100003)));
+    says(with(sent[0], 20, be32(0x1001)));
+    EXPECT_EQ(path(p), 0u) << "nobody's SPI, another peer, an inbound SA";
+    says(sent[0]);
+    EXPECT_EQ(path(p), 1300u);
+    EXPECT_EQ(path(other), 0u);
+    run(0, packet);
+    EXPECT_TRUE(texts(out_of(1, kNext)).empty());
+    EXPECT_EQ(xfrm(Xfrm::out_too_big), 1u);
+    EXPECT_EQ(gateway_->lane(0).counts->heard.read(), 4u);
 }
 
 TEST_F(GatewayTest, APacketThatOthersShareIsNotWritten) {
