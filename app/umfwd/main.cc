@@ -19,10 +19,12 @@
 
 #include "app/umfwd/conf/command_line.h"
 #include "app/umfwd/engines/engines.h"
+#include "app/umfwd/gateway/gateway.h"
 #include "app/umfwd/machine/capture.h"
 #include "app/umfwd/machine/forwarder.h"
 #include "app/umfwd/machine/stats_file.h"
 #include "app/umfwd/machine/telemetry.h"
+#include "app/umfwd/prompt/control.h"
 #include "app/umfwd/prompt/prompt.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/prompt/show.h"
@@ -57,24 +59,35 @@ double seconds_since(uint64_t tsc) {
 // Run - one life of the forwarder, in the order of its functions.
 class Run {
   public:
-    Run(const Settings& settings, Forwarder& forwarder, const Signals& signals)
-        : settings_(settings), forwarder_(forwarder), signals_(signals),
+    // `control`: null: there is none.
+    Run(const Settings& settings, Forwarder& forwarder, const Signals& signals, Control* control)
+        : settings_(settings), forwarder_(forwarder), signals_(signals), control_(control),
           prompt_(commands(), session_) {
         session_.forwarder = &forwarder;
         session_.print = [](const std::string& text) { say(text); };
+        if (control_ != nullptr) prompt_.listen(control_->fd(), [this] { serve(); });
     }
+    ~Run() {
+        if (told_by_ != nullptr) told_by_->tell({});
+    }
+    Run(const Run&) = delete;
+    Run& operator=(const Run&) = delete;
     [[nodiscard]] Status commands_then_packets();
 
   private:
     [[nodiscard]] Status start();
     [[nodiscard]] bool time_is_up() const;
     void tick();
+    void serve();
+    void hear_of_sas();
     void print_period();
     void wait_for_the_end();
 
     const Settings& settings_;
     Forwarder& forwarder_;
     const Signals& signals_;
+    Control* const control_;
+    Book* told_by_ = nullptr;  // whose events the control socket gets
     Session session_;
     Prompt prompt_;
     uint64_t began_ = rte_rdtsc(), printed_ = rte_rdtsc();
@@ -91,7 +104,22 @@ bool Run::time_is_up() const {
     return settings_.seconds > 0 && seconds_since(began_) >= settings_.seconds;
 }
 
+// hear_of_sas - there is a book from the first start of mode esp on.
+void Run::hear_of_sas() {
+    if (told_by_ != nullptr || forwarder_.gateway() == nullptr) return;
+    told_by_ = &forwarder_.gateway()->book();
+    told_by_->tell([this](SaEvent event, const std::string& name) { control_->tell(fmt::format("{} {}", name_of(event), name)); });
+}
+
+void Run::serve() {
+    if (control_ == nullptr) return;
+    hear_of_sas();
+    control_->serve();
+    if (control_->quit()) session_.quit = true;
+}
+
 void Run::tick() {
+    serve();
     forwarder_.poll();
     print_period();
     if (time_is_up()) session_.quit = true;
@@ -110,9 +138,13 @@ void Run::print_period() {
 
 void Run::wait_for_the_end() {
     constexpr double kTick = 0.1;
-    while (!session_.quit) {
-        const double left = settings_.seconds > 0 ? settings_.seconds - seconds_since(began_) : kTick;
-        if (signals_.wait(static_cast<int>(std::max(0.0, std::min(kTick, left)) * 1000))) return;
+    for (uint64_t ticked = rte_rdtsc(); !session_.quit;) {
+        double left = kTick - seconds_since(ticked);
+        if (settings_.seconds > 0) left = std::min(left, settings_.seconds - seconds_since(began_));
+        if (signals_.wait(static_cast<int>(std::max(0.0, left) * 1000), control_ != nullptr ? control_->fd() : -1)) return;
+        serve();
+        if (seconds_since(ticked) < kTick && !time_is_up()) continue;
+        ticked = rte_rdtsc();
         tick();
     }
 }
@@ -130,7 +162,7 @@ Status Run::commands_then_packets() {
         if (Status status = start(); !status) return status;
     if (settings_.interactive)
         return prompt_.interact(signals_.fd(), [this] { tick(); }, settings_.strict);
-    if (forwarder_.running()) wait_for_the_end();
+    if (forwarder_.running() || control_ != nullptr) wait_for_the_end();
     return {};
 }
 
@@ -174,8 +206,11 @@ Status run(const Settings& settings) {
     const Capture capture;
     Result<std::unique_ptr<Forwarder>> forwarder = Forwarder::create(settings);
     if (!forwarder) return forwarder.error();
-    Status status =
-        Run(settings, *forwarder.value(), signals.value()).commands_then_packets();
+    Result<std::unique_ptr<Control>> control = std::unique_ptr<Control>();
+    if (!settings.control.empty()) control = Control::open(settings.control, forwarder.value().get());
+    if (!control) return control.error();
+    Status status = Run(settings, *forwarder.value(), signals.value(), control.value().get()).commands_then_packets();
+    control.value().reset();
     return finish(*forwarder.value(), settings, std::move(status));
 }
 

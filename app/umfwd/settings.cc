@@ -284,6 +284,7 @@ void Parser::running_options() {
         "--cmdline-file", [&s](const std::string& text) { s.cmdline_files.push_back(text); },
         "run the commands in this file; may be repeated");
     flag("--strict", [&s] { s.strict = true; }, "end with status 1 at the first command that fails");
+    option("--control", [&s](const std::string& text) { s.control = text; }, "take commands from a UNIX socket, too, at this path");
     option("--json", [&s](const std::string& text) { s.json_file = text; },
            "write the final report to this file; - is standard output");
     option("--stats-file", [&s](const std::string& text) { s.stats_file = text; },

@@ -38,6 +38,7 @@ struct Settings {
     double seconds = 0;                        // [I] --seconds: stop by itself; 0: never
     std::vector<std::string> cmdline_files;    // [I] --cmdline-file
     bool strict = false;                       // [I] --strict: first failing command ends, status 1
+    std::string control;                       // [I] --control: a socket for commands; empty: none
     std::string stats_file;                    // [I] --stats-file; empty: by the --file-prefix; "none"
     std::string stats_group;                   // [I] --stats-group: a name or a number; empty: the process's own
     std::string json_file;                     // [I] --json: final report; "-": standard output

@@ -61,9 +61,9 @@ Signals::~Signals() {
     close(fd_);
 }
 
-bool Signals::wait(int timeout_ms) const noexcept {
-    pollfd want{.fd = fd_, .events = POLLIN, .revents = 0};
-    return poll(&want, 1, timeout_ms) > 0;  // -1, EINTR: the next call sees it
+bool Signals::wait(int timeout_ms, int other) const noexcept {
+    pollfd want[] = {{.fd = fd_, .events = POLLIN, .revents = 0}, {.fd = other, .events = POLLIN, .revents = 0}};
+    return poll(want, 2, timeout_ms) > 0 && want[0].revents != 0;  // -1, EINTR: the next call sees it
 }
 
 }  // namespace umbuf::fwd

@@ -15,8 +15,8 @@ class Signals {
     Signals(Signals&& other) noexcept;
     Signals& operator=(Signals&&) = delete;
     [[nodiscard]] int fd() const noexcept { return fd_; }
-    // wait - for a signal, at most so long. True: there was one, now or before.
-    [[nodiscard]] bool wait(int timeout_ms) const noexcept;
+    // wait - for a signal, at most so long, or until `other` is readable. True: there was one, now or before.
+    [[nodiscard]] bool wait(int timeout_ms, int other = -1) const noexcept;
 
   private:
     explicit Signals(int fd) : fd_(fd) {}
