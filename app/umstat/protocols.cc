@@ -81,8 +81,8 @@ void associations(std::string& out, const stat::Sample& sample) {
         stat::Sample own;
         for (const stat::Number& number : sample.numbers)
             if (number.name.compare(0, 3, "sa_") == 0 && number.label("sa") == id) own.numbers.push_back(number);
-        const std::string spi = own.numbers.empty() ? "" : own.numbers[0].label("spi");
-        out += fmt::format("esp sa {}, spi {}{}:\n", id, spi, sum(own, "sa_soft_expired") > 0 ? ", past a soft limit" : "");
+        const std::string spi = own.numbers.empty() ? "" : own.numbers[0].label("spi"), name = own.numbers.empty() ? "" : own.numbers[0].label("name");
+        out += fmt::format("esp sa {}{}{}, spi {}{}:\n", id, name.empty() ? "" : " ", name, spi, sum(own, "sa_soft_expired") > 0 ? ", past a soft limit" : "");
         for (const Line& one : kLines) out += fmt::format("\t{} {}\n", sum(own, one.name), one.words);
         whys(out, by_label(own, "sa_refused", "why"));
     }

@@ -102,7 +102,7 @@ Sa::~Sa() {
 std::string Sa::labels_of(const SaTerms& terms) {
     std::array<char, 64> text;
     std::snprintf(text.data(), text.size(), "spi=0x%x,sa=%u,generation=%u", terms.spi, terms.id, terms.generation);
-    return text.data();
+    return terms.name.empty() ? text.data() : std::string(text.data()) + ",name=" + terms.name;
 }
 
 bool Sa::past(const Lifetime& limit, uint64_t bytes, uint64_t now_s) const noexcept {

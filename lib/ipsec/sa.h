@@ -54,6 +54,7 @@ struct SaTerms {
     OuterRules outer;
     FragmentRule fragment = FragmentRule::after;  // outbound
     Lifetime soft, hard;
+    std::string name;           // for who reads its counters: no comma, no '='; empty: it has none
 };
 
 // What an SA has done. One writer.

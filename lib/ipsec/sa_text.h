@@ -37,7 +37,7 @@ struct SaText {
 // many they were; 0: it knows none. Error: there is no such algorithm.
 [[nodiscard]] Result<size_t> take_sa_words(std::span<const std::string> words, SaTerms& terms);
 // sa_text - the terms in these words, in one order, without `key`, and without what is as it is when nobody
-// says it: of two SAs with one text the terms are the same, id, generation and seq_floor aside.
+// says it: of two SAs with one text the terms are the same, id, generation, seq_floor and name aside.
 [[nodiscard]] std::string sa_text(const SaTerms& terms);
 
 // read_key - Error: why the file cannot be read, who else could read it, or what in it is no hexadecimal

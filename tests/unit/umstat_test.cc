@@ -279,12 +279,12 @@ TEST(UmstatProtocols, EspHasTheKernelsWords) {
     Made s;
     const std::string stream = "rx_port=0,rx_queue=0,tx_port=1,tx_queue=0,lcore=1,";
     s.put("esp_packets", stream + "why=ok", 50, Kind::counter).put("esp_packets", stream + "why=XfrmInStateSeqError", 3, Kind::counter);
-    s.put("sa_packets", "spi=0x1000,sa=2,generation=5", 50, Kind::counter).put("sa_bytes", "spi=0x1000,sa=2,generation=5", 999, Kind::counter);
-    s.put("sa_replayed", "spi=0x1000,sa=2,generation=5", 3, Kind::counter).put("sa_soft_expired", "spi=0x1000,sa=2,generation=5", 1);
-    s.put("sa_refused", "spi=0x1000,sa=2,generation=5,why=XfrmInStateSeqError", 3, Kind::counter);
+    s.put("sa_packets", "spi=0x1000,sa=2,generation=5,name=to-b", 50, Kind::counter).put("sa_bytes", "spi=0x1000,sa=2,generation=5,name=to-b", 999, Kind::counter);
+    s.put("sa_replayed", "spi=0x1000,sa=2,generation=5,name=to-b", 3, Kind::counter).put("sa_soft_expired", "spi=0x1000,sa=2,generation=5,name=to-b", 1);
+    s.put("sa_refused", "spi=0x1000,sa=2,generation=5,name=to-b,why=XfrmInStateSeqError", 3, Kind::counter);
     EXPECT_EQ(protocols_text(s),
               "esp:\n\t50 packets let through\n\t3 XfrmInStateSeqError\n"
-              "esp sa 2, spi 0x1000, past a soft limit:\n\t50 packets let through\n\t999 bytes\n\t3 packets replayed\n"
+              "esp sa 2 to-b, spi 0x1000, past a soft limit:\n\t50 packets let through\n\t999 bytes\n\t3 packets replayed\n"
               "\t0 packets with a wrong ICV\n\t0 packets with wrong padding\n\t3 XfrmInStateSeqError\n");
 }
 

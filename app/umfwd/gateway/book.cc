@@ -138,7 +138,8 @@ Result<std::unique_ptr<SeqFile>> Book::number(ConfSa& said) const {
 }
 
 Result<SaId> Book::enter(const ConfSa& said, ChildId child, uint64_t now_s) {
-    const NewSa wanted{.terms = said.terms, .found_by = said.found_by, .child = child, .key = said.key.bytes(), .engine = &db_.engine, .now_s = now_s};
+    NewSa wanted{.terms = said.terms, .found_by = said.found_by, .child = child, .key = said.key.bytes(), .engine = &db_.engine, .now_s = now_s};
+    wanted.terms.name = said.name;
     const Result<SaId> id = said.direction == Direction::in ? db_.sad().add_in(wanted) : db_.sad().add_out(wanted);
     if (!id && id.error().code == EEXIST) return Error{EEXIST, fmt::format("expected another SPI than {:#x}: an inbound SA that is found by the same has it", said.terms.spi)};
     return id;
@@ -189,6 +190,7 @@ void Book::set_current(NamedSa& sa) {
     Sa* before = nullptr;
     const bool there = db_.children.out(child, &before);
     UM_ASSERT(there);  // the SA uses it
+    if (before != nullptr && before->terms.dst == sa.said.terms.dst) resolve(sa.id)->path.inherit(before->path);
     if (before != nullptr)
         if (NamedSa* old = named(id_of(*before)); old != nullptr && old->state == SaState::current) old->state = SaState::old;
     const Status set = db_.children.set_out(child, resolve(sa.id));

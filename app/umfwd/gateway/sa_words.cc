@@ -151,7 +151,7 @@ class SaLine {
 
     Status check_mode_and_direction() {
         const bool in = sa_.direction == Direction::in, transport = sa_.terms.mode == SaMode::transport;
-        const Status fits = in ? none_of({"seq-floor", "seq-file"}, "an inbound SA sends nothing") : none_of({"window", "found-by", "nat-oa"}, "an outbound SA receives nothing");
+        const Status fits = in ? none_of({"seq-floor", "seq-file", "fragment"}, "an inbound SA sends nothing") : none_of({"window", "found-by", "nat-oa"}, "an outbound SA receives nothing");
         if (!fits) return fits;
         if (transport)
             if (const Status plain = none_of({"df", "dscp", "ttl", "no-ecn", "flow", "decap-dscp"}, "transport mode has no outer header"); !plain) return plain;

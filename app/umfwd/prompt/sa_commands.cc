@@ -76,6 +76,7 @@ std::string text_of(const Book& book, const NamedSa& named, uint64_t now_s) {
                                    name_of(named.state), named.from_file ? "file" : "command", now_s - sa.born_s(), idle_text(named, now_s),
                                    sa.counters.packets.read(), sa.counters.bytes.read());
     if (named.said.direction == Direction::out) text += fmt::format("  sequence {}\n", sa.sequence.last());
+    if (const uint32_t mtu = sa.path.mtu(); mtu != 0) text += fmt::format("  path-mtu {}\n", mtu);
     if (sa.counters.soft_expired.read() != 0 || named.told_soft) text += "  soft reached\n";
     return text + counters_of(sa);
 }
