@@ -41,6 +41,18 @@ class Prompt(case.SystemTest):
         self.person.expect(PROMPT)
         self.quit()
 
+    def test_a_key_is_not_brought_back(self):
+        key = "00112233445566778899aabbccddeeff00112233"
+        self.person.keys(f"sa add x child c out key {key}\n")
+        self.person.expect(r"no SAs and policies yet")
+        self.person.expect(PROMPT)
+        self.person.keys(UP)
+        self.person.expect(r"sa add x child c out key \*{40}")
+        self.person.keys("\n")
+        rest = self.person.expect(r"(?s)(.*)umfwd> ")[1]
+        self.assertNotIn(key, rest)
+        self.quit()
+
     def test_help_lists_the_commands(self):
         self.person.keys("help\n")
         listed = self.person.expect(r"(?s)(.*)umfwd> ")[1]
