@@ -233,3 +233,20 @@ addresses = ["10.9.{i + 1}.1/24", "fd09:{i + 1}::1/64"]
                     self.ping(pair, size)
                 self.copy_both_ways(pair)
         self.halt(self.gateway)
+
+    def test_long_numbers_pass_two_to_the_32_on_both_sides(self):
+        """The kernel's window is told where to begin. umfwd's has to be led there: it believes no jump of 2^31."""
+        pairs = [Pair(1, "aes-gcm-128", "tunnel", esn=True), Pair(2, "aes-cbc-128+hmac-sha256", "transport", 6, 6, esn=True)]
+        for pair in pairs:
+            pair.sent = (0xfffffff0, 0x7fff0000)
+        self.start(pairs)
+        for pair in pairs:
+            with self.about(pair):
+                self.ping(pair, 56)
+                pair.sent = (0, 0xfffffff0)
+                self.guest.ip_batch([pair.state_delete(1), pair.state(1)])
+                self.ping(pair, 56, count=40)
+                state = self.guest.run("ip xfrm state")
+                self.assertIn("seq-hi 0x1, ", state.split(f"spi {pair.spis[0]:#010x}")[1])
+                self.assertIn("oseq-hi 0x1, ", state.split(f"spi {pair.spis[1]:#010x}")[1])
+        self.halt(self.gateway)
