@@ -9,17 +9,23 @@
 # and the same in IPv6. The guest boots once, for all tests: it is emulated, and takes some seconds to.
 #
 # Goal: what each of the two makes, the other opens; and what must not pass, neither lets pass.
+import collections
 import contextlib
+import json
 import os
 import pathlib
 import re
 import shutil
+import socket
 
 import case
+import frames  # noqa: F401: it keeps scapy quiet
 import guest
 import initramfs
 import lab
+import stat_lab
 import xfrm
+from scapy.all import ICMP, IP, ICMPv6EchoRequest, IPv6
 from xfrm import Pair
 
 HELPER = lab.BUILD / "tests" / "system" / "encapsulating_socket"
@@ -249,4 +255,71 @@ addresses = ["10.9.{i + 1}.1/24", "fd09:{i + 1}::1/64"]
                 state = self.guest.run("ip xfrm state")
                 self.assertIn("seq-hi 0x1, ", state.split(f"spi {pair.spis[0]:#010x}")[1])
                 self.assertIn("oseq-hi 0x1, ", state.split(f"spi {pair.spis[1]:#010x}")[1])
+        self.halt(self.gateway)
+
+    # ---- what must not pass
+
+    def tap(self):
+        """Sockets on both ends of the bridge: all that is said, and a way to say more."""
+        self.to_us = self.world.link.packet_socket(f"um{os.getpid()}q1")
+        self.to_them = self.world.link.packet_socket("guest")
+        for side in self.to_us, self.to_them:
+            self.lab.on_close(side.close)
+
+    def heard(self):
+        """The frames since the last time: those to them, those to us."""
+        both = [], []
+        while True:
+            try:
+                frame, (_, _, kind, *_) = self.to_us.recvfrom(65536, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return both
+            both[kind == socket.PACKET_OUTGOING].append(frame)
+
+    def refused_there(self):
+        lines = self.guest.run("cat /proc/net/xfrm_stat").splitlines()
+        return collections.Counter({name: int(count) for name, count in map(str.split, lines) if int(count)})
+
+    def refused_here(self):
+        prefix = next(word.partition("=")[2] for word in self.gateway.argv if word.startswith("--file-prefix="))
+        sample = json.loads(lab.run([stat_lab.UMSTAT, f"--path=/dev/shm/umbuf.{prefix}", "--json"]))
+        counts = collections.Counter()
+        for number in sample["numbers"]:
+            if number["name"] == "esp_packets" and number["labels"]["why"] != "ok" and number["value"]:
+                counts[number["labels"]["why"]] += number["value"]
+        return counts
+
+    @staticmethod
+    def forged(frame, pair):
+        """The same with a number that was not sent yet, and with another SPI."""
+        esp = 14 + (40 if pair.outer == 6 else 20) + (8 if pair.nat else 0)
+        spi, number = (int.from_bytes(frame[at:at + 4], "big") for at in (esp, esp + 4))
+        return (frame[:esp + 4] + (number + 1000).to_bytes(4, "big") + frame[esp + 8:],
+                frame[:esp] + (spi ^ 0x1000).to_bytes(4, "big") + frame[esp + 4:])
+
+    @staticmethod
+    def in_plain(frame, src, dst):
+        """A ping between the stations of a frame."""
+        packet = IPv6(src=src, dst=dst) / ICMPv6EchoRequest() if ":" in src else IP(src=src, dst=dst) / ICMP()
+        return frame[:12] + bytes.fromhex("86dd" if ":" in src else "0800") + bytes(packet)
+
+    def test_what_was_sent_before_or_by_somebody_else_passes_neither(self):
+        """Frames from the link, again and altered: both sides drop them, and count them under the same names."""
+        pairs = [Pair(1, "aes-gcm-128", "tunnel"), Pair(2, "aes-cbc-128+hmac-sha256", "transport", 6, 6, window=32),
+                 Pair(3, "chacha20-poly1305", "tunnel", 4, 6, window=1024), Pair(4, "aes-gcm-256", "transport", nat=True)]
+        self.start(pairs)
+        self.tap()
+        here, there = collections.Counter(), self.refused_there()
+        for pair in pairs:
+            self.heard()
+            self.ping(pair, 100, count=20)
+            ours, theirs = pair.hosts
+            for sent, counts, port, ends in zip(self.heard(), (there, here), (self.to_them, self.to_us), ((ours, theirs), (theirs, ours))):
+                self.assertGreaterEqual(len(sent), 20)
+                for frame in [*sent, sent[0], *self.forged(sent[-1], pair), self.in_plain(sent[0], *ends)]:
+                    port.send(frame)
+                counts.update({"XfrmInStateSeqError": len(sent) + 1, "XfrmInStateProtoError": 1, "XfrmInNoStates": 1, "XfrmInTmplMismatch": 1})
+            self.ping(pair, 100)  # what was forged has moved no window
+        lab.until(lambda: self.refused_there() == there, f"the kernel to have counted {there}")
+        lab.until(lambda: self.refused_here() == here, f"umfwd to have counted {here}", watch=[self.gateway])
         self.halt(self.gateway)
