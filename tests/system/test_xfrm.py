@@ -11,6 +11,7 @@
 # Goal: what each of the two makes, the other opens; and what must not pass, neither lets pass.
 import collections
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -322,4 +323,48 @@ addresses = ["10.9.{i + 1}.1/24", "fd09:{i + 1}::1/64"]
             self.ping(pair, 100)  # what was forged has moved no window
         lab.until(lambda: self.refused_there() == there, f"the kernel to have counted {there}")
         lab.until(lambda: self.refused_here() == here, f"umfwd to have counted {here}", watch=[self.gateway])
+        self.halt(self.gateway)
+
+    # ---- new keys
+
+    def umfwd_rekeys(self, name, spi, key, words=""):
+        self.gateway.type(f"sa rekey {name} spi {spi:#x} key {key.hex()} {words}")
+        self.gateway.ask(f"sa show {name}", rf"^sa {name} .* spi {spi:#x} ")
+
+    def rekey(self, pair, heard):
+        """Make before break: who receives has a new SA before the other sends by it, and keeps the old one until all is heard."""
+        new = dataclasses.replace(pair)
+        new.make_keys(self.random)
+        n = pair.number
+        self.umfwd_rekeys(f"in-{n}", new.spis[1], new.keys[1])
+        self.guest.ip_batch([new.state(0), new.state(1)])  # the kernel sends by the one that is newer
+        self.umfwd_rekeys(f"out-{n}", new.spis[0], new.keys[0], "seq-floor 0")
+        heard()
+        self.guest.ip_batch([pair.state_delete(0), pair.state_delete(1)])
+        self.gateway.type(f"sa delete in-{n}/{pair.spis[1]:#x}")
+        heard()
+        return new
+
+    def test_new_keys_under_traffic_lose_nothing(self):
+        pairs = [Pair(1, "aes-gcm-128", "tunnel"), Pair(2, "aes-cbc-128+hmac-sha256", "transport", 6, 6)]
+        self.start(pairs)
+        before = self.refused_there()
+        pingers = [self.lab.program(f"ping-{p.number}", self.host(p).command("ping", "-i0.01", "-I", *p.hosts)) for p in pairs]
+
+        def answers(pinger):
+            return [int(n) for n in re.findall(r"icmp_seq=(\d+) ", pinger.output())]
+
+        def heard():
+            """Until both have more answers, of what was sent from now on."""
+            last = [answers(pinger)[-1:] or [0] for pinger in pingers]
+            lab.until(lambda: all((answers(p)[-1:] or [0])[0] >= was[0] + 20 for p, was in zip(pingers, last)), "answers", watch=pingers)
+        heard()
+        for _ in range(2):
+            pairs = [self.rekey(pair, heard) for pair in pairs]
+        for pinger in pingers:
+            pinger.stop()
+            seen = answers(pinger)
+            self.assertEqual(seen, list(range(1, len(seen) + 1)), "each answer came, once, and in order")
+        self.assertEqual(self.refused_there() - before, {})
+        self.assertEqual(self.refused_here(), {})
         self.halt(self.gateway)
