@@ -136,7 +136,7 @@ class Xfrm(case.SystemTest):
         for pair in pairs:
             pair.make_keys(self.random)
         self.gateway = self.prompt(self.umfwd("umfwd", [], [
-            "-i", "--auto-start", f"--conf={self.conf(tag, pairs)}", f"--tap-netns={self.r.name}", "--total-num-mbufs=4096", *arguments],
+            "-i", "--auto-start", f"--conf={self.conf(tag, pairs)}", f"--tap-netns={self.r.name}", "--total-num-mbufs=4096", "--mbuf-size=9344", *arguments],
             huge=False, memory_mb=352))
         self.world.settle()
         self.forwarding(self.gateway)
@@ -149,7 +149,7 @@ class Xfrm(case.SystemTest):
         """umfwd's file. Of what is not protected, only ICMP passes: pings of the gateways, and neighbour discovery."""
         text = "".join(f'''[[port]]
 name = "{side}"
-device = "net_af_packet{i},iface={tag}{side}0,framesz=2048,blocksz=65536,framecnt=512"
+device = "net_af_packet{i},iface={tag}{side}0,framesz=9216,blocksz=36864,framecnt=512"
 side = "{('inside', 'outside')[i]}"
 addresses = ["10.9.{i + 1}.1/24", "fd09:{i + 1}::1/64"]
 
@@ -164,18 +164,20 @@ addresses = ["10.9.{i + 1}.1/24", "fd09:{i + 1}::1/64"]
         return file
 
     def roads(self, pairs, room):
-        """Addresses and routes of those who talk, with packets that leave `room` for what is put around them. In transport
-        mode a route is that of the packet around, too: there only TCP is asked for less."""
+        """Addresses and routes of those who talk. With `room` to spare nothing has to be cut: then no packet of theirs is
+        longer. In transport mode a route is that of the packet around, too: there only TCP is asked for less."""
+        shorter = {"tunnel": ["mtu", str(room)], "transport": ["advmss", str(room)]} if room else {"tunnel": [], "transport": []}
         self.guest.run("ip xfrm state flush; ip xfrm policy flush; ip neigh flush dev eth0; ip route flush proto static; ip -6 route flush proto static")
         lines = []
         for pair in pairs:
             ours, theirs = pair.hosts
             us, they = xfrm.GATEWAYS[pair.inner]
-            lines += [f"addr replace {theirs} dev lo{' nodad' if pair.inner == 6 else ''}", f"route add {ours} via {us} src {theirs} {'mtu' if pair.mode == 'tunnel' else 'advmss'} {room} proto static", *pair.batch()]
+            lines += [f"addr replace {theirs} dev lo{' nodad' if pair.inner == 6 else ''}", 
+                      f"route add {ours} via {us} src {theirs} {' '.join(shorter[pair.mode])} proto static", *pair.batch()]
             if pair.mode == "tunnel":
                 near = us.replace("9.2.", "9.1.").replace("09:2", "09:1")
                 self.a.ip("addr", "add", ours, "dev", "lo")
-                self.a.ip("route", "add", theirs, "via", near, "src", ours, "mtu", str(room))
+                self.a.ip("route", "add", theirs, "via", near, "src", ours, *shorter["tunnel"])
                 self.r.ip("route", "add", ours, "via", near[:-1] + "2")
                 self.r.ip("route", "add", theirs, "via", they)
             else:
@@ -208,6 +210,15 @@ addresses = ["10.9.{i + 1}.1/24", "fd09:{i + 1}::1/64"]
         self.assertGreaterEqual(int(re.search(r"(\d+) received", text)[1]), count, text)
         self.assertNotIn("DUP!", text)
 
+    def ping_when_told(self, pair, size):
+        """The same, and the first may have been told that it was too long."""
+        lab.until(lambda: ", 0% packet loss" in self.host(pair).run(
+            "ping", "-c2", "-i0.02", "-w5", "-s", str(size), "-I", *pair.hosts, check=False), f"a ping of {size} bytes to pass")
+
+    def echoes(self):
+        """How many pings in IPv6 our gateway's kernel was asked."""
+        return int(re.search(r"Icmp6InEchos\s+(\d+)", self.r.run("cat", "/proc/net/snmp6"))[1])
+
     def serve(self):
         """A file at our end, by HTTP, for both families."""
         there = self.lab.dir / "served"
@@ -229,16 +240,36 @@ addresses = ["10.9.{i + 1}.1/24", "fd09:{i + 1}::1/64"]
         self.assertEqual(case.sha256(here), self.world.hash)
         self.assertEqual(self.guest.finish()[1].split()[0], self.hash)
 
+    # ---- counters, under the same names
+
+    def refused_there(self):
+        """What the guest's kernel counts in /proc/net/xfrm_stat."""
+        lines = self.guest.run("cat /proc/net/xfrm_stat").splitlines()
+        return collections.Counter({name: int(count) for name, count in map(str.split, lines) if int(count)})
+
+    def refused_here(self):
+        """What umfwd's lanes have counted by now."""
+        prefix = next(word.partition("=")[2] for word in self.gateway.argv if word.startswith("--file-prefix="))
+        sample = json.loads(lab.run([stat_lab.UMSTAT, f"--path=/dev/shm/umbuf.{prefix}", "--json"]))
+        counts = collections.Counter()
+        for number in sample["numbers"]:
+            if number["name"] == "esp_packets" and number["labels"]["why"] != "ok" and number["value"]:
+                counts[number["labels"]["why"]] += number["value"]
+        return counts
+
     # ---- tests
 
     def test_the_kernel_opens_what_umfwd_makes_and_makes_what_it_opens(self):
         self.start(PAIRS)
         self.serve()
+        before = self.refused_there()
         for pair in PAIRS:
             with self.about(pair):
                 for size in 0, 1, 56, 999, 1252:
                     self.ping(pair, size)
                 self.copy_both_ways(pair)
+        self.assertEqual(self.refused_there() - before, {})
+        self.assertEqual(self.refused_here(), {})
         self.halt(self.gateway)
 
     def test_long_numbers_pass_two_to_the_32_on_both_sides(self):
@@ -258,6 +289,28 @@ addresses = ["10.9.{i + 1}.1/24", "fd09:{i + 1}::1/64"]
                 self.assertIn("oseq-hi 0x1, ", state.split(f"spi {pair.spis[1]:#010x}")[1])
         self.halt(self.gateway)
 
+    def test_what_is_too_long_is_cut_or_told_and_put_together_again(self):
+        """No route says that there is a tunnel, and the way through it is shorter by that."""
+        pairs = [Pair(1, "aes-gcm-128", "tunnel"), Pair(2, "aes-cbc-128+hmac-sha256", "tunnel", 4, 6, more='fragment = "before"'),
+                 Pair(3, "chacha20-poly1305", "tunnel", 6, 4, more='df = "clear"'), Pair(4, "aes-gcm-256", "tunnel", 6, 6),
+                 Pair(5, "aes-cbc-256+hmac-sha512", "tunnel", nat=True)]
+        last = Pair(6, "aes-ctr-128+hmac-sha256", "transport", 6, 6)
+        self.start([*pairs, last], room=None)
+        self.serve()
+        for pair in pairs:
+            with self.about(pair):
+                for size in 1420, 1473, 8000:
+                    self.ping_when_told(pair, size)
+                    self.guest.run(f"ping -c1 -w5 -s {size} {pair.hosts[0]}")
+                self.copy_both_ways(pair)
+        with self.about(pairs[0]):  # without DF: cut behind ESP
+            self.host(pairs[0]).run("ping", "-c1", "-w9", "-M", "dont", "-s", "1450", "-I", *pairs[0].hosts)
+        with self.about(last):  # the kernel cuts behind ESP, too. Our kernel answers with fragments, which this mode does not take
+            self.guest.try_run(f"ping -c3 -W1 -s 3000 {last.hosts[0]}")
+            self.assertEqual(self.echoes(), 3)
+        report = self.halt(self.gateway)
+        self.assertGreater(report["drops"]["merged"], 0)
+
     # ---- what must not pass
 
     def tap(self):
@@ -276,19 +329,6 @@ addresses = ["10.9.{i + 1}.1/24", "fd09:{i + 1}::1/64"]
             except BlockingIOError:
                 return both
             both[kind == socket.PACKET_OUTGOING].append(frame)
-
-    def refused_there(self):
-        lines = self.guest.run("cat /proc/net/xfrm_stat").splitlines()
-        return collections.Counter({name: int(count) for name, count in map(str.split, lines) if int(count)})
-
-    def refused_here(self):
-        prefix = next(word.partition("=")[2] for word in self.gateway.argv if word.startswith("--file-prefix="))
-        sample = json.loads(lab.run([stat_lab.UMSTAT, f"--path=/dev/shm/umbuf.{prefix}", "--json"]))
-        counts = collections.Counter()
-        for number in sample["numbers"]:
-            if number["name"] == "esp_packets" and number["labels"]["why"] != "ok" and number["value"]:
-                counts[number["labels"]["why"]] += number["value"]
-        return counts
 
     @staticmethod
     def forged(frame, pair):

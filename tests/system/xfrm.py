@@ -50,6 +50,7 @@ class Pair:
     esn: bool = False
     nat: bool = False
     window: int = 64
+    more: str = ""  # of umfwd's configuration, for what it sends
     keys: tuple = ()  # to them, to us
     spis: tuple = ()
     sent: tuple = (0, 0)  # how many numbers each key has used, below 2^32
@@ -84,7 +85,7 @@ class Pair:
         lines = [f'name = "{direction}-{self.number}"', f'child = "{self.number}"', f'direction = "{direction}"',
                  f'mode = "{self.mode}"', f"spi = {self.spis[i]:#x}", f'alg = "{self.algorithm}"', f'key = "{self.keys[i].hex()}"',
                  f'src = "{src}"', f'dst = "{dst}"', f"esn = {str(self.esn).lower()}"]
-        lines += [f"seq_floor = {self.sent[0]}"] if i == 0 else [f"window = {self.window}"]
+        lines += [f"seq_floor = {self.sent[0]}", self.more] if i == 0 else [f"window = {self.window}"]
         lines += ["udp = true"] * self.nat
         if self.nat and self.mode == "transport" and i == 1:  # no NAT changed them
             lines += [f'nat_oa = {{ src = "{src}", dst = "{dst}" }}']
