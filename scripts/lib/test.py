@@ -94,7 +94,7 @@ def checks(names):
 
 
 def part():
-    """UM_PART=I/3: a third of what takes compilers long. (I, "I/3"), or (None, None): all of it."""
+    """UM_PART=I/3: a third of what takes long. (I, "I/3"), or (None, None): all of it."""
     said = os.environ.get("UM_PART")
     return (int(said.split("/")[0]), said) if said else (None, None)
 
