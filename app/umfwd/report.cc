@@ -63,6 +63,12 @@ constexpr Count<SeqReport> kSeqCounts[] = {UM_SEQ_COUNTS(X)};
 #define X(id) {#id, &FileReport::id},
 constexpr Count<FileReport> kFileCounts[] = {UM_FILE_COUNTS(X)};
 #undef X
+#define X(id) {#id, &RecvReport::id},
+constexpr Count<RecvReport> kRecvCounts[] = {UM_RECV_COUNTS(X)};
+#undef X
+#define X(id) {#id, &CopyReport::id},
+constexpr Count<CopyReport> kCopyCounts[] = {UM_COPY_COUNTS(X)};
+#undef X
 constexpr Count<FaultCounts> kFaultCounts[] = {
     {"drop", &FaultCounts::drop},           {"duplicate", &FaultCounts::duplicate},
     {"reorder", &FaultCounts::reorder},     {"corrupt", &FaultCounts::corrupt},
@@ -260,6 +266,11 @@ std::string file_text(const FileReport& f) {
                        f.short_reads, f.truncated, f.errors, f.given_up, f.looked_at);
 }
 
+std::string recv_text(const RecvReport& r) {
+    if (!r.used) return "";
+    return fmt::format("\nFile received:\n  packets={} bytes={} corrupt={} answers={}\n", r.packets, r.bytes, r.corrupt, r.told);
+}
+
 std::string verdict_text(const Report& report) {
     std::string text = fmt::format("\nmode={} seconds={:.3f} mpps={:.3f} cycles/packet={:.1f}\n", report.mode,
                                    report.seconds, report.mpps, report.cycles_per_packet);
@@ -340,6 +351,11 @@ void add(FileReport& sum, const FileReport& one) {
     add_counts(kFileCounts, sum, one);
 }
 
+void add(RecvReport& sum, const RecvReport& one) {
+    sum.used |= one.used;
+    add_counts(kRecvCounts, sum, one);
+}
+
 void summarize(Report& report) {
     add_streams(report);
     merge_gone(report);
@@ -403,6 +419,8 @@ Report since(Report now, const Report& base) {
     for (const auto& count : kSeqCounts)
         now.seq.*count.field -= std::min(now.seq.*count.field, base.seq.*count.field);
     sub_counts(kFileCounts, now.file, base.file);
+    sub_counts(kRecvCounts, now.recv, base.recv);
+    sub_counts(kCopyCounts, now.copies, base.copies);
     now.seconds = std::max(0.0, now.seconds - base.seconds);
     return now;
 }
@@ -464,7 +482,7 @@ std::string forward_text(const Report& report) {
                             "Clock\n",
                             report.cycles_per_packet, cycles, report.mode, packets,
                             report.tsc_hz / 1000000);
-    return text + file_text(report.file);
+    return text + file_text(report.file) + recv_text(report.recv);
 }
 
 std::string final_text(const Report& report) { return zones_text(report) + verdict_text(report); }
@@ -501,7 +519,9 @@ std::string to_json(const Report& report) {
         {"lcores", list_of(report.lcores)},
         {"zones", list_of(report.zones)},
         {"drops", drops},
+        {"copies", json_of(kCopyCounts, report.copies)},
     };
+    if (report.recv.used) json["recvfile"] = json_of(kRecvCounts, report.recv);
     if (report.file.used) {
         json["file"] = json_of(kFileCounts, report.file);
         json["file"]["copied_bytes"] = copied_bytes(report.file);

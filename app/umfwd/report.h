@@ -84,7 +84,30 @@ struct StreamReport {
     X(short_reads)                                                            \
     X(truncated)          /* pages of a file that had become shorter */      \
     X(errors)             /* pages that could not be read */                 \
-    X(given_up)           /* streams that ended there */
+    X(given_up)           /* streams that ended there */                     \
+    X(pages_compared)     /* --sendfile-compare: cached ones, with the file */ \
+    X(pages_changed)      /* of those: that differ from it */
+
+// Bytes that the CPU moved from one storage into another: by verbs and ports (lib/mbuf/copies.h), and out of
+// unmapped pages (CopiedFor in lib/mbuf/window.h).
+#define UM_COPY_COUNTS(X) \
+    X(unshare)            \
+    X(dup)                \
+    X(contiguous)         \
+    X(compact)            \
+    X(foreign)            \
+    X(flat)               \
+    X(page_verb)          \
+    X(page_ext_pgs_off)   \
+    X(page_nic)           \
+    X(page_capture)
+
+#define UM_RECV_COUNTS(X)                                       \
+    X(packets)  /* with bytes of the file */                    \
+    X(corrupt)  /* of those: the bytes are not the file's */    \
+    X(bytes)    /* of the file, right ones */                   \
+    X(told)     /* answers to the sender */                     \
+    X(untold)   /* no mbuf for one */
 
 #define UM_COUNT_FIELD(field) uint64_t field = 0;
 
@@ -124,6 +147,14 @@ struct FileReport {  // mode sendfile: the sum over its streams, and what they s
     bool used = false;
     UM_FILE_COUNTS(UM_COUNT_FIELD)
 };
+struct RecvReport {  // mode recvfile: the sum over its streams
+    bool used = false;
+    UM_RECV_COUNTS(UM_COUNT_FIELD)
+};
+
+struct CopyReport {
+    UM_COPY_COUNTS(UM_COUNT_FIELD)
+};
 #undef UM_COUNT_FIELD
 
 struct Report {
@@ -137,6 +168,8 @@ struct Report {
     std::vector<ZoneReport> zones;
     SeqReport seq;
     FileReport file;
+    RecvReport recv;
+    CopyReport copies;
     bool sample = false;          // taken while forwarding: the numbers need not add up yet
     bool final = false;           // halted: pools_balanced means something
     bool pools_balanced = false;
@@ -154,6 +187,7 @@ struct Report {
 
 void add(SeqReport& sum, const SeqReport& one);
 void add(FileReport& sum, const FileReport& one);
+void add(RecvReport& sum, const RecvReport& one);
 // summarize - fill in what follows from the rest: totals, the accumulated block, rates, conserved.
 void summarize(Report& report);
 // since - now, minus what had been counted at `base`, which has the same streams and lcores.

@@ -16,6 +16,7 @@
 
 #include "app/umfwd/conf/conf.h"
 #include "app/umfwd/engines/engine.h"
+#include "app/umfwd/machine/links.h"
 #include "app/umfwd/nearest.h"
 #include "app/umfwd/say.h"
 #include "drivers/crypto/engines.h"
@@ -138,14 +139,15 @@ void port_mode_in(Settings& s, const std::string& text) {
     s.port_modes.push_back(std::move(own));
 }
 
-void tx_ip_in(Settings& s, const std::string& text) {
+// addresses_in - two of them, in host order.
+void addresses_in(const char* option, const std::string& text, uint32_t& from, uint32_t& to) {
     const std::vector<std::string> ends = split(text, ',');
     in_addr address[2];
     if (ends.size() != 2 || inet_pton(AF_INET, ends[0].c_str(), &address[0]) != 1 ||
         inet_pton(AF_INET, ends[1].c_str(), &address[1]) != 1)
-        bad("--tx-ip", text, "two IPv4 addresses, such as 198.18.0.1,198.18.0.2");
-    s.tx_ip_src = ntohl(address[0].s_addr);
-    s.tx_ip_dst = ntohl(address[1].s_addr);
+        bad(option, text, "two IPv4 addresses, such as 198.18.0.1,198.18.0.2");
+    from = ntohl(address[0].s_addr);
+    to = ntohl(address[1].s_addr);
 }
 
 void tx_udp_in(Settings& s, const std::string& text) {
@@ -292,6 +294,12 @@ void Parser::running_options() {
     option("--stats-group", [&s](const std::string& text) { s.stats_group = text; }, "a group that may read them");
     option("--faults", [&s](const std::string& text) { s.faults = text; },
            "misbehave on purpose, such as seed=7,drop=1000");
+    option(
+        "--fault-ports",
+        [&s](const std::string& text) {
+            s.fault_ports = list_in<uint16_t>("--fault-ports", text, RTE_MAX_ETHPORTS - 1);
+        },
+        "only these ports misbehave (all)");
     // Taken out of the command line before it comes here (conf/command_line.h).
     option("--conf", [](const std::string&) {}, "read this configuration; options here win over it");
     option("--check-conf", [](const std::string&) {}, "say what is wrong with this configuration, and end");
@@ -314,6 +322,7 @@ void Parser::placing_options() {
             s.port_list = bits_of<uint16_t>(mask_in("--portmask", text));
         },
         "the same as a hexadecimal mask");
+    number("--links", s.links, 0, kMostLinks, "pairs of ports that are each other's far end");
     number("--nb-ports", s.nb_ports, 1, RTE_MAX_ETHPORTS, "forward between the first N ports");
     option(
         "--nb-cores",
@@ -362,10 +371,10 @@ void Parser::placing_options() {
     option(
         "--tap",
         [&s](const std::string& text) {
-            if (text.empty() || text.size() > 11 || text.find('/') != std::string::npos) bad("--tap", text, "a name of up to 11 characters");
-            s.tap = text;
+            if (text.empty() || text.size() > 11 || text.find('/') != std::string::npos) bad("--tap", text, "a name of up to 11 characters, or none");
+            s.tap = text == "none" ? "" : text;
         },
-        "modes route, esp: the TAP interfaces are called this and the port's number (umf)");
+        "modes route, esp: the TAP interfaces are called this and the port's number (umf); none: only --conf says what is where");
     option("--tap-netns", [&s](const std::string& text) { s.tap_netns = text; }, "modes route, esp: the TAPs' network namespace, as of ip-netns");
     number("--routes", s.routes, 64, 4000000, "modes route, esp: room for N routes of each family (16384)");
     number("--punt-rate", s.punt_rate, 0, 1000000, "modes route, esp: packets a second that the kernel has to answer, of each lcore (1000)");
@@ -441,7 +450,8 @@ void Parser::generator_options() {
         "--txpkts",
         [&s](const std::string& text) { s.txpkts = sizes_in<uint16_t>("--txpkts", text, 1, 16384); },
         "segment lengths of a made packet");
-    option("--tx-ip", [&s](const std::string& text) { tx_ip_in(s, text); }, "source,destination");
+    option("--tx-ip", [&s](const std::string& text) { addresses_in("--tx-ip", text, s.tx_ip_src, s.tx_ip_dst); },
+           "source,destination");
     option("--tx-udp", [&s](const std::string& text) { tx_udp_in(s, text); }, "source[,destination]");
     number("--flowgen-flows", s.flowgen_flows, 1, INT32_MAX, "flows in mode flowgen");
     number("--tx-count", s.tx_count, 1, UINT64_MAX, "packets that a generator stream makes");
@@ -453,6 +463,12 @@ void Parser::sendfile_options() {
     number("--sendfile-payload", s.sendfile_payload, 1, kMostFilePayload, "bytes of the file in a packet");
     number("--sendfile-loops", s.sendfile_loops, 0, UINT64_MAX, "how often each stream sends it; 0: for ever");
     number("--sendfile-ahead", s.sendfile_ahead, 1, kMostAhead, "pages asked for before they are needed");
+    number("--sendfile-window", s.sendfile_window, 0, 1u << 20, "packets sent ahead of mode recvfile's answers; 0: any");
+    option("--sendfile-ip",
+           [&s](const std::string& text) { addresses_in("--sendfile-ip", text, s.sendfile_ip_src, s.sendfile_ip_dst); },
+           "source,destination of mode sendfile (--tx-ip's)");
+    flag("--sendfile-compare", [&s] { s.sendfile_compare = true; },
+         "when forwarding stops, compare the cached pages with the file");
     flag("--sendfile-checksum", [&s] { s.sendfile_checksum = true; },
          "compute UDP checksums, which reads the pages");
 }
@@ -585,6 +601,8 @@ Status check_pages(const Settings& s) {
 }
 
 Status check_sendfile(const Settings& s) {
+    if (any_mode(s, "recvfile") && s.sendfile.empty())
+        return wrong("mode recvfile compares what it receives with a file: say which, --sendfile=FILE");
     if (!any_mode(s, "sendfile")) return {};
     if (s.sendfile.empty()) return wrong("mode sendfile sends a file: say which, --sendfile=FILE");
     if (s.page_cache_mb == 0)

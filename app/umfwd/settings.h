@@ -47,6 +47,7 @@ struct Settings {
     // ---- which ports and lcores
     Topology topology = Topology::paired;      // [s] --port-topology
     std::vector<uint16_t> port_list;           // [s] --portlist / --portmask; empty: all
+    uint16_t links = 0;                        // [I] --links: cables inside the process (machine/links.h)
     uint16_t nb_ports = 0;                     // [s] --nb-ports: the first n; 0: all
     uint32_t nb_cores = 1;                     // [s] --nb-cores
     std::vector<unsigned> core_list;           // [s] --corelist / --coremask; empty: the first ones
@@ -103,9 +104,13 @@ struct Settings {
     uint64_t sendfile_loops = 1;               // [I] --sendfile-loops: how often; 0: for ever
     uint16_t sendfile_ahead = 16;              // [I] --sendfile-ahead: pages asked for before they are needed
     bool sendfile_checksum = false;            // [I] --sendfile-checksum: UDP checksums are computed
+    uint32_t sendfile_window = 0;              // [I] --sendfile-window: packets ahead of the receiver's answers; 0: any
+    uint32_t sendfile_ip_src = 0, sendfile_ip_dst = 0;  // [I] --sendfile-ip; 0: those of --tx-ip
+    bool sendfile_compare = false;             // [I] --sendfile-compare: at the end, what is cached with the file
 
     // ---- faults
     std::string faults;                        // [I] --faults: FaultPlan::parse; empty: none
+    std::vector<uint16_t> fault_ports;         // [I] --fault-ports: only of these; empty: of all
 };
 
 // Mode sendfile: with its headers, a payload fits into the longest frame that we set up ports for; and

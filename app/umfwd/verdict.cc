@@ -17,10 +17,20 @@ Status pools_verdict(const Report& report) {
     return {};
 }
 
-Status sequence_verdict(const SeqReport& seq, const Settings& settings) {
+FaultPlan plan_of(const Settings& settings) {
     FaultPlan plan;  // check() has read the text before
     if (!settings.faults.empty())
         if (Result<FaultPlan> wanted = FaultPlan::parse(settings.faults); wanted) plan = wanted.value();
+    return plan;
+}
+
+Status received_verdict(const RecvReport& recv, const Settings& settings) {
+    if (recv.corrupt == 0 || plan_of(settings).corrupt != 0) return {};
+    return Error{EBADMSG, fmt::format("mode recvfile got {} packets whose bytes are not those of {}", recv.corrupt, settings.sendfile)};
+}
+
+Status sequence_verdict(const SeqReport& seq, const Settings& settings) {
+    const FaultPlan plan = plan_of(settings);
     if (seq.corrupt > 0 && plan.corrupt == 0)
         return Error{EBADMSG, fmt::format("mode seqgen got {} corrupt packets back: whoever carries them "
                                           "changes them", seq.corrupt)};
@@ -41,6 +51,10 @@ Status verdict(const Report& report, const Settings& settings) {
     if (const uint64_t failed = report.file.truncated + report.file.errors; failed > 0)
         return Error{EIO, fmt::format("--sendfile={}: {} pages could not be read: it was not sent whole",
                                       settings.sendfile, failed)};
+    if (report.file.pages_changed > 0)
+        return Error{EIO, fmt::format("--sendfile={}: {} of {} cached pages are not as they were read", settings.sendfile,
+                                      report.file.pages_changed, report.file.pages_compared)};
+    if (Status received = received_verdict(report.recv, settings); !received) return received;
     return report.seq.used ? sequence_verdict(report.seq, settings) : Status{};
 }
 

@@ -76,6 +76,12 @@ Mbuf* PageCache::get(const InputFile& file, uint64_t index) noexcept {
     return m_copym(slot->holder, 0, M_COPYALL, M_NOWAIT);
 }
 
+Mbuf* PageCache::peek(const InputFile& file, uint64_t index) noexcept {
+    const std::lock_guard<sync::SpinLock> locked(lock_);
+    const Slot* slot = find(file.id(), index);
+    return slot == nullptr ? nullptr : m_copym(slot->holder, 0, M_COPYALL, M_NOWAIT);
+}
+
 CacheCounters PageCache::counters() const noexcept {
     return {stats_->hits.read(),    stats_->misses.read(),  stats_->evictions.read(),
             stats_->no_page.read(), stats_->retried.read(), static_cast<uint32_t>(stats_->pages.read())};

@@ -59,6 +59,8 @@ class PageCache {
     // mbuf, no packet, the caller's. It may be not ready. The file, which has such bytes, lives until it is.
     // Null: rte_errno ENOBUFS: no page could be had now (counted), or no mbuf. Never waits. Any thread.
     [[nodiscard]] Mbuf* get(const InputFile& file, uint64_t index) noexcept;
+    // peek - the same of a page that is there now; nothing is begun, and nothing counted. Null: it is not there. Any thread.
+    [[nodiscard]] Mbuf* peek(const InputFile& file, uint64_t index) noexcept;
     [[nodiscard]] CacheCounters counters() const noexcept;
 
   private:

@@ -9,6 +9,7 @@
 
 #include "app/umfwd/conf/conf.h"
 #include "app/umfwd/engines/engine.h"
+#include "app/umfwd/machine/links.h"
 #include "app/umfwd/say.h"
 
 namespace umbuf::fwd {
@@ -124,7 +125,7 @@ std::vector<std::string> eal_arguments(const Conf& conf, std::vector<std::string
     bool pci = said("-a") || said("--allow") || said("--no-pci") || said("-b") || said("--block");
     for (const ConfPort& port : conf.ports) {
         pci |= is_pci(port.device);
-        if (names_device(port.device_name())) continue;
+        if (is_link(port.device_name()) || names_device(port.device_name())) continue;  // --links makes those
         from_file.push_back(is_pci(port.device) ? "-a" : "--vdev");
         from_file.push_back(port.device);
     }

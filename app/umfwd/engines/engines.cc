@@ -11,7 +11,7 @@ constexpr const Engine* kEngines[] = {
     &txonly_engine,    &flowgen_engine, &icmpecho_engine, &csum_engine,
     &fivetswap_engine, &tee_engine,     &frag_engine,     &seqgen_engine,
     &sendfile_engine,  &esp_enc_engine,  &esp_dec_engine,
-    &route_engine,     &gateway_engine,
+    &route_engine,     &gateway_engine, &recvfile_engine,
 };
 
 }  // namespace

@@ -7,7 +7,7 @@ namespace umbuf::fwd {
 
 extern const Engine io_engine, mac_engine, macswap_engine, rxonly_engine, txonly_engine,
     flowgen_engine, icmpecho_engine, csum_engine, fivetswap_engine, tee_engine, frag_engine,
-    seqgen_engine, sendfile_engine, esp_enc_engine, esp_dec_engine, route_engine, gateway_engine;
+    seqgen_engine, sendfile_engine, esp_enc_engine, esp_dec_engine, route_engine, gateway_engine, recvfile_engine;
 
 // esp_close - modes esp-*: forget the SAs that were kept for the next start, and give crypto devices back. After
 // the last stop, before EAL ends. Control thread.

@@ -14,22 +14,29 @@
 //     --sendfile-checksum is on, or the port cannot send unmapped mbufs.
 // S3  With --ext-pgs off, also from one packet to the next, the same bytes leave in the same packets.
 // S4  A page that cannot be read ends the stream: what is before it leaves, nothing behind it does.
+// S5  With --sendfile-window, no more of the file is under way than that; an answer (mode recvfile) says how far the
+//     receiver has come. What was lost on the way has no answer: when none comes for a while, it is written off.
 //
-// Locks:  I immutable after begin   s the stream's lcore   c control thread
+// Locks:  I immutable after begin   s the stream's lcore   c control thread   a atomic
 #include "app/umfwd/engines/sendfile.h"
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <vector>
 
 #include <fmt/format.h>
 #include <rte_cycles.h>
 
 #include "app/umfwd/engines/engines.h"
 #include "app/umfwd/packet/burst.h"
+#include "app/umfwd/packet/frame.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/settings.h"
 #include "lib/mbuf/verbs.h"
+#include "lib/mbuf/window.h"
 #include "lib/net/cksum.h"
 #include "lib/page/page_cache.h"
 #include "lib/page/ready_queue.h"
@@ -75,6 +82,7 @@ class Views {
 struct FileStats {
     sync::Counter calls, packets, bytes, copied, ahead, waits, no_mbuf;
     sync::Counter gave_up;  // 0 or 1
+    sync::Counter told;
 };
 constexpr stat::Field kFields[] = {
     {"sendfile_calls", "calls", stat::Kind::counter, 1, "sendings of the whole file that were begun"},
@@ -85,6 +93,7 @@ constexpr stat::Field kFields[] = {
     {"sendfile_waits", "packets", stat::Kind::counter, 1, "whose page had not arrived"},
     {"sendfile_no_mbuf", "tries", stat::Kind::counter, 1, "to make a packet that found no mbuf"},
     {"sendfile_given_up", "streams", stat::Kind::gauge, 1, "1: the file could not be read on"},
+    {"sendfile_told", "bytes", stat::Kind::counter, 1, "that the receiver has, or that were written off"},
 };
 
 struct State : EngineState {
@@ -98,6 +107,10 @@ struct State : EngineState {
     uint64_t rounds = 0;                            // [I]
     uint64_t pages = 0;                             // [I] of the file
     uint64_t patience = 0;                          // [I] TSC cycles until a page is asked for again
+    uint64_t window = 0;                            // [I] bytes under way; 0: any
+    uint64_t write_off = 0;                         // [I] TSC cycles without an answer
+    rte_be16_t answers_from = 0;                    // [I] UDP port
+    sync::atomic<bool> finish{false}, finished{false};  // [a]
     // reading
     Views views;                                    // [s]
     uint64_t asked = 0;                             // [s] pages, in all rounds
@@ -112,6 +125,9 @@ struct State : EngineState {
     uint16_t n_pending = 0;                         // [s] ready, but the port had no room yet
     rte_mbuf* pending[kMaxBurst];                   // [s]
     uint32_t queued_mbufs = 0;                      // [s]
+    uint64_t told_at = 0;                           // [s] TSC of the last answer, or of when none was due
+    // comparing
+    uint64_t compared = 0, changed = 0;             // [c] pages
     stat::Box<FileStats> stats;                     // [s] to write
 };
 
@@ -182,6 +198,14 @@ Status begin(Stream& stream) {
     Result<Template> frame = Template::make(stream, {kUdpFrameHeader});
     if (!frame) return frame.error();
     std::memcpy(state->frame.data(), frame.value().bytes.data(), kUdpFrameHeader);
+    if (settings.sendfile_ip_dst != 0) {
+        auto* ip = reinterpret_cast<rte_ipv4_hdr*>(state->frame.data() + sizeof(rte_ether_hdr));
+        ip->src_addr = rte_cpu_to_be_32(settings.sendfile_ip_src);
+        ip->dst_addr = rte_cpu_to_be_32(settings.sendfile_ip_dst);
+    }
+    state->window = uint64_t{settings.sendfile_window} * state->payload;
+    state->write_off = rte_get_tsc_hz() / 10;
+    state->answers_from = rte_cpu_to_be_16(settings.tx_udp_dst);
     state->tells = current.expired();
     Result<std::shared_ptr<Source>> source = open_source(settings);
     if (!source) return source.error();
@@ -353,10 +377,18 @@ void write_checksum(Mbuf* m) noexcept {
     udp->dgram_cksum = cksum == 0 ? UINT16_MAX : cksum;
 }
 
-// fill_pending - what has arrived, as far as a burst has room.
+// room - how many packets may follow those that are pending: S5, and a burst.
+uint32_t room(const Stream& stream, const State& state) noexcept {
+    const uint32_t burst = uint32_t{stream.burst} - state.n_pending;
+    if (state.window == 0) return burst;
+    const uint64_t under_way = state.stats->bytes.read() - state.stats->told.read() + uint64_t{state.n_pending} * state.payload;
+    return under_way >= state.window ? 0 : static_cast<uint32_t>(std::min<uint64_t>(burst, (state.window - under_way) / state.payload));
+}
+
+// fill_pending - what has arrived, as far as there is room.
 void fill_pending(const Stream& stream, State& state) noexcept {
     Mbuf* ready[kMaxBurst];
-    const uint32_t n = state.queue.pop(ready, uint32_t{stream.burst} - state.n_pending);
+    const uint32_t n = state.queue.pop(ready, room(stream, state));
     for (uint32_t i = 0; i < n; ++i) {
         state.queued_mbufs -= ready[i]->rte.nb_segs;
         if (state.checksum) write_checksum(ready[i]);
@@ -381,6 +413,45 @@ uint32_t send(Stream& stream, State& state) noexcept {
     return sent.taken;
 }
 
+// position - what an answer says of the whole: its round has 24 bits, and is not ahead of ours.
+uint64_t position(const State& state, const FileHeader& header) noexcept {
+    const uint64_t size = state.source->file->size();
+    const uint64_t back = (state.round - (rte_be_to_cpu_32(header.flags) >> 8)) & 0xffffff;
+    return (state.round - back) * size + rte_be_to_cpu_64(header.offset) + rte_be_to_cpu_32(header.length);
+}
+
+// is_answer - to what this stream sends? Then its header.
+bool is_answer(const State& state, const rte_mbuf* p, FileHeader& header) noexcept {
+    const Frame frame = parse(p);
+    if (frame.l4 != L4::udp || frame.fragment || frame.l4_len < sizeof(rte_udp_hdr) + sizeof header || !is_readable(p)) return false;
+    rte_udp_hdr udp;
+    const void* there = bytes_at(p, frame.l4_off(), sizeof udp, &udp);
+    if (there != &udp) std::memcpy(&udp, there, sizeof udp);
+    there = bytes_at(p, frame.l4_off() + uint32_t{sizeof udp}, sizeof header, &header);
+    if (there != &header) std::memcpy(&header, there, sizeof header);
+    return udp.src_port == state.answers_from && (header.flags & rte_cpu_to_be_32(kFileTold)) != 0;
+}
+
+// hear - the receiver's answers (S5). Returns how many packets there were.
+uint32_t hear(Stream& stream, State& state) noexcept {
+    rte_mbuf* packets[kMaxBurst];
+    const uint16_t n = receive(stream, packets);
+    const uint64_t sent = state.stats->bytes.read();
+    for (uint16_t i = 0; i < n; ++i) {
+        FileHeader header;
+        const bool answer = is_answer(state, packets[i], header);
+        stream.stats.drop(answer ? Drop::file_told : Drop::not_handled, 1);
+        if (!answer) continue;
+        const uint64_t now = position(state, header);
+        if (now <= sent && now > state.stats->told.read()) state.stats->told.set(now);
+    }
+    if (n > 0) rte_pktmbuf_free_bulk(packets, n);
+    const uint64_t now = rte_rdtsc();
+    if (n > 0 || state.stats->told.read() == sent) state.told_at = now;
+    else if (now - state.told_at > state.write_off) state.stats->told.set(sent);
+    return n;
+}
+
 // give_up - the queue has ended: nothing more is made (S4).
 void give_up(Stream& stream, State& state) noexcept {
     if (state.stats->gave_up.read() != 0) return;
@@ -400,16 +471,40 @@ void tell_held(Stream& stream, const State& state) noexcept {
 
 uint32_t burst(Stream& stream) noexcept {
     auto& state = static_cast<State&>(*stream.state);
+    const uint32_t heard = state.window != 0 ? hear(stream, state) : 0;
+    const bool finish = state.finish.load(sync::relaxed);
     if (state.queue.error() == 0) {
-        ask_ahead(state);
-        while (state.queue.size() < state.depth && state.round < state.rounds && make_one(state)) {}
+        if (!finish) {
+            ask_ahead(state);
+            while (state.queue.size() < state.depth && state.round < state.rounds && make_one(state)) {}
+        }
         fill_pending(stream, state);
     }
     state.stats->waits.set(state.queue.waits() + state.copies_waited);
     if (state.queue.error() != 0) give_up(stream, state);
     const uint32_t sent = send(stream, state);
     tell_held(stream, state);
-    return sent;
+    const bool answered = state.window == 0 || state.stats->told.read() == state.stats->bytes.read();
+    if (finish && state.queue.size() == 0 && state.n_pending == 0 && answered) state.finished.store(true, sync::relaxed);
+    return heard + sent;
+}
+
+// compare - is what lies in the cache what the file has? Not counted as a look: nobody sends it.
+void compare(State& state) {
+    Source& source = *state.source;
+    std::vector<std::byte> there(source.cache->unit());
+    for (uint64_t i = 0; i < source.file_pages(); ++i) {
+        Mbuf* view = source.cache->peek(*source.file, i);
+        if (view == nullptr) continue;
+        const auto at = static_cast<off_t>(i * source.cache->unit());
+        if (m_readable(view) == 0 && pread(source.file->fd(), there.data(), view->len(), at) == static_cast<ssize_t>(view->len())) {
+            const std::byte* window = page_ops->open(view->data(), view->len());
+            ++state.compared;
+            if (std::memcmp(window, there.data(), view->len()) != 0) ++state.changed;
+            page_ops->close(window, view->len());
+        }
+        m_free(view);
+    }
 }
 
 void end(Stream& stream) {
@@ -421,6 +516,7 @@ void end(Stream& stream) {
     state.n_pending = 0;
     state.views.clear();
     stream.stats.held_mbufs.set(0);
+    if (state.tells && stream.settings->sendfile_compare) compare(state);
 }
 
 }  // namespace
@@ -428,6 +524,20 @@ void end(Stream& stream) {
 uint32_t file_cache_pages() {
     const std::shared_ptr<Source> source = current.lock();
     return source == nullptr ? 0 : source->cache->counters().pages;
+}
+
+void finish_file(Stream& stream) {
+    if (auto* state = dynamic_cast<State*>(stream.state.get()); state != nullptr) state->finish.store(true, sync::relaxed);
+}
+
+bool file_finished(const Stream& stream) {
+    const auto* state = dynamic_cast<const State*>(stream.state.get());
+    return state == nullptr || state->finished.load(sync::relaxed) || state->stats->gave_up.read() != 0;
+}
+
+uint64_t file_told(const Stream& stream) {
+    const auto* state = dynamic_cast<const State*>(stream.state.get());
+    return state == nullptr ? 0 : state->stats->told.read();
 }
 
 FileReport file_report(const Stream& stream) {
@@ -440,6 +550,8 @@ FileReport file_report(const Stream& stream) {
                  .no_mbuf = state->stats->no_mbuf.read(),
                  .waits = state->stats->waits.read()};
     r.given_up = state->stats->gave_up.read();
+    r.pages_compared = state->compared;
+    r.pages_changed = state->changed;
     if (!state->tells) return r;
     const CacheCounters cache = state->source->cache->counters();
     const ReaderCounters reader = state->source->reader->counters();

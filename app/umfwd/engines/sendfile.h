@@ -18,6 +18,7 @@ struct __attribute__((packed)) FileHeader {
 };
 static_assert(sizeof(FileHeader) == 16);
 inline constexpr uint32_t kFileLast = 1;  // the file ends with this packet
+inline constexpr uint32_t kFileTold = 2;  // an answer: this packet has come (mode recvfile)
 
 // kFileHead - all that is before the file's bytes in a frame.
 inline constexpr uint32_t kFileHead = kUdpFrameHeader + sizeof(FileHeader);
@@ -26,6 +27,13 @@ inline constexpr uint32_t kFileHead = kUdpFrameHeader + sizeof(FileHeader);
 
 // file_cache_pages - how many pages the cache of files has now; 0: none is open. Control thread.
 [[nodiscard]] uint32_t file_cache_pages();
+
+// finish_file - begin no more packets; what is made, leaves. Control thread, as the next two; of another mode: nothing.
+void finish_file(Stream& stream);
+// file_finished - after finish_file(): all that was made has left, and, with --sendfile-window, was answered or given up.
+[[nodiscard]] bool file_finished(const Stream& stream);
+// file_told - how far the receiver has come, in bytes of all sendings: it only grows.
+[[nodiscard]] uint64_t file_told(const Stream& stream);
 
 // file_report - a stream's numbers, and, of the stream that began first, those of the cache and the
 // reader that all share. Of another mode: nothing. Control thread, from begin to the end of the state.

@@ -26,10 +26,12 @@
 
 #include "app/umfwd/machine/buffers.h"
 #include "app/umfwd/engines/engine.h"
+#include "app/umfwd/engines/recvfile.h"
 #include "app/umfwd/engines/sendfile.h"
 #include "app/umfwd/engines/seqgen.h"
 #include "app/umfwd/gateway/gateway.h"
 #include "app/umfwd/machine/lane.h"
+#include "app/umfwd/machine/links.h"
 #include "app/umfwd/packet/mac_text.h"
 #include "app/umfwd/machine/on_node.h"
 #include "app/umfwd/machine/pages.h"
@@ -38,6 +40,7 @@
 #include "app/umfwd/say.h"
 #include "app/umfwd/machine/topology.h"
 #include "drivers/net/page_proof.h"
+#include "lib/mbuf/copies.h"
 #include "lib/mbuf/window.h"
 #include "lib/page/extpg.h"
 #include "lib/page/page_stats.h"
@@ -159,6 +162,7 @@ struct Run {
     std::vector<PortForward> frozen; // what the ports had counted when forwarding stopped
     SeqReport seq;                   // of the run that ended
     FileReport file;                 // the same
+    RecvReport recv;                 // the same
     uint64_t began = 0, ended = 0;   // TSC
 };
 
@@ -167,6 +171,7 @@ struct Forwarder::State : Run {
 
     Settings settings;
     Epoch epoch;                     // never null
+    std::unique_ptr<Links> links;
     std::unique_ptr<Buffers> buffers;
     std::unique_ptr<Pages> pages;
     std::unique_ptr<Router> router;  // from the first start of a mode that routes
@@ -197,10 +202,12 @@ struct Forwarder::State : Run {
     [[nodiscard]] Status first_bursts(uint32_t n);
     void flush_unread();
     void drain_generators();
+    void empty_links();
     void close_paths();
     [[nodiscard]] Report raw() const;
     [[nodiscard]] SeqReport sequence() const;
     [[nodiscard]] FileReport file_sent() const;
+    [[nodiscard]] RecvReport file_received() const;
     void take_ledger();
     void sample();
 };
@@ -380,21 +387,35 @@ void Forwarder::State::flush_unread() {
 // second longer. Only its own count, each once: other people's may come for ever, and so may copies
 // of one that was here already.
 void Forwarder::State::drain_generators() {
-    for (Placed& p : placed) request_drain(*p.stream);
+    for (Placed& p : placed) {
+        request_drain(*p.stream);
+        finish_file(*p.stream);
+    }
     lanes->quiesce();  // from here no turn is under way that has not seen the request
     const uint64_t patience = rte_get_tsc_hz() / 2;
     uint64_t moved = 0, since_tsc = rte_rdtsc();
     const auto all_drained = [this] {
         return std::all_of(placed.begin(), placed.end(),
-                           [](const Placed& p) { return drained(*p.stream); });
+                           [](const Placed& p) { return drained(*p.stream) && file_finished(*p.stream); });
     };
     while (!all_drained() && rte_rdtsc() - since_tsc < patience) {
         stat::beat();
         uint64_t now = 0;
-        for (const Placed& p : placed) now += packets_back(*p.stream);
+        for (const Placed& p : placed) now += packets_back(*p.stream) + file_told(*p.stream);
         if (now != moved) since_tsc = rte_rdtsc();
         moved = now;
         usleep(1000);
+    }
+    empty_links();
+}
+
+// empty_links - what is between two ends of a link is nowhere else: let the lanes take it along. A turn takes a
+// packet one link further; who is in hand while the rings are looked at is in a ring a turn later.
+void Forwarder::State::empty_links() {
+    constexpr uint32_t kMostHops = 4, kMostTurns = 4096;  // a ring that nobody reads never empties
+    for (uint32_t turns = 0, empty = 0; empty < kMostHops && turns < kMostTurns; ++turns) {
+        empty = links->waiting() == 0 ? empty + 1 : 0;
+        lanes->quiesce();
     }
 }
 
@@ -433,6 +454,33 @@ FileReport Forwarder::State::file_sent() const {
     return sum;
 }
 
+RecvReport Forwarder::State::file_received() const {
+    RecvReport sum;
+    for (const Placed& p : placed) add(sum, recv_report(*p.stream));
+    return sum;
+}
+
+namespace {
+
+CopyReport copies_so_far() {
+    const Moved verbs = moved();
+    const WindowCounters windows = window_counters();
+    const auto by_verb = [&verbs](MovedFor why) { return verbs.bytes[static_cast<size_t>(why)]; };
+    const auto of_pages = [&windows](CopiedFor why) { return windows.copied_bytes[static_cast<size_t>(why)]; };
+    return {.unshare = by_verb(MovedFor::unshare),
+            .dup = by_verb(MovedFor::dup),
+            .contiguous = by_verb(MovedFor::contiguous),
+            .compact = by_verb(MovedFor::compact),
+            .foreign = by_verb(MovedFor::foreign),
+            .flat = by_verb(MovedFor::flat),
+            .page_verb = of_pages(CopiedFor::verb),
+            .page_ext_pgs_off = of_pages(CopiedFor::ext_pgs_off),
+            .page_nic = of_pages(CopiedFor::nic),
+            .page_capture = of_pages(CopiedFor::capture)};
+}
+
+}  // namespace
+
 Report Forwarder::State::raw() const {
     Report report;
     report.mode = mode.empty() ? settings.mode : mode;
@@ -453,6 +501,8 @@ Report Forwarder::State::raw() const {
     if (!running) freeze(report.ports, frozen);
     report.seq = running ? sequence() : seq;
     report.file = running ? file_sent() : file;
+    report.recv = running ? file_received() : recv;
+    report.copies = copies_so_far();
     return report;
 }
 
@@ -493,6 +543,9 @@ Result<std::unique_ptr<Forwarder>> Forwarder::create(const Settings& settings) {
     if (Status status = check(settings); !status) return status.error();
     if (const auto lcores = choose_lcores(settings, worker_lcores()); !lcores) return lcores.error();
     auto state = std::make_unique<State>(settings);
+    Result<std::unique_ptr<Links>> links = Links::make(settings);  // the pools' sizes count their ports
+    if (!links) return links.error();
+    state->links = std::move(links).value();
     Result<std::unique_ptr<Buffers>> buffers = Buffers::create(settings);
     if (!buffers) return buffers.error();
     state->buffers = std::move(buffers).value();
@@ -553,6 +606,7 @@ Status Forwarder::stop() {
     s.end_streams();
     s.seq = s.sequence();
     s.file = s.file_sent();
+    s.recv = s.file_received();
     for (Placed& p : s.placed) p.stream->state.reset();  // its tables are the next run's memory
     s.sample();
     stat::say(stat::State::stopped);
@@ -727,6 +781,7 @@ Report Forwarder::halt() {
         s.sample();
         stat::close();  // before those go whose numbers they are: the file keeps the last ones
     });
+    s.links.reset();
     s.placed.clear();
     s.gateway.reset();
     s.lanes->clear();

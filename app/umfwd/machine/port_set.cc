@@ -14,6 +14,7 @@
 #include <rte_log.h>
 
 #include "app/umfwd/engines/engine.h"
+#include "app/umfwd/machine/links.h"
 #include "app/umfwd/packet/mac_text.h"
 #include "app/umfwd/say.h"
 #include "app/umfwd/machine/topology.h"
@@ -38,6 +39,8 @@ int on_event(uint16_t port, rte_eth_event_type event, void*, void*) {
 }
 
 constexpr rte_eth_event_type kEvents[] = {RTE_ETH_EVENT_INTR_LSC, RTE_ETH_EVENT_INTR_RMV};
+
+bool names(const std::vector<uint16_t>& ports, uint16_t id) { return std::ranges::find(ports, id) != ports.end(); }
 
 const rte_device* device_of(const Port& port) {
     rte_eth_dev_info info{};
@@ -137,8 +140,7 @@ Result<PortConfig> PortSet::config_for(uint16_t id) {
     config.mtu = mtu_wanted(settings_, name);
     config.rx_zone = zone.value();
     config.shared_mbufs = may_share(settings_);
-    config.unmapped = has_pages(settings_) &&
-                      std::ranges::find(settings_.unmapped_ports, id) != settings_.unmapped_ports.end();
+    config.unmapped = has_pages(settings_) && (is_link(name) || names(settings_.unmapped_ports, id));  // a link hands over what it is given
     config.rss_hf = settings_.rss_hf;
     rte_eth_dev_info info{};
     if (rte_eth_dev_info_get(id, &info) != 0) return config;  // configure() says why
@@ -162,7 +164,7 @@ Result<Port*> PortSet::add(uint16_t id) {
     Slot slot{.port = std::move(port).value(), .faults = nullptr, .generation = ++generations_,
               .said = 0, .shut = false, .flushed = 0, .nic = {}, .cleared = {}, .stats = {}};
     slot.stats = port_stats(*slot.port);
-    if (!settings_.faults.empty()) {
+    if (!settings_.faults.empty() && (settings_.fault_ports.empty() || names(settings_.fault_ports, id))) {
         Result<FaultPlan> plan = FaultPlan::parse(settings_.faults);
         if (!plan) return plan.error();
         slot.faults = std::make_unique<FaultPort>(*slot.port, plan.value());

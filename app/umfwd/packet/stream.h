@@ -31,6 +31,8 @@ inline constexpr uint16_t kMaxBurst = 512;  // testpmd's limit
     X(esp, "esp-refused")          /* modes esp*: replay, ICV, padding, limits */ \
     X(esp_differs, "esp-cross-check") /* --cross-check: two engines disagree about it */ \
     X(seq_done, "seq-received")    /* mode seqgen: checked and consumed */     \
+    X(file_done, "file-received")  /* mode recvfile: compared and consumed */  \
+    X(file_told, "file-answers")   /* mode sendfile: the receiver's answers */ \
     X(io_error, "io-error")        /* mode sendfile: the file could not be read there, or before */ \
     X(to_kernel, "to-kernel")      /* mode route: given to the kernel: ARP, ND, for this machine, multicast */ \
     X(no_route, "no-route")        /* given to the kernel, which answers, as up to ip-options */ \

@@ -11,6 +11,7 @@
 
 #include "app/umfwd/conf/conf.h"
 #include "app/umfwd/packet/mac_text.h"
+#include "app/umfwd/route/static_routes.h"
 #include "app/umfwd/route/tell_kernel.h"
 
 namespace umbuf::fwd {
@@ -30,6 +31,11 @@ const char* text(NeighbourState state) {
     case NeighbourState::unknown: break;
     }
     return "unknown";
+}
+
+uint16_t mtu_of(uint16_t port) {
+    uint16_t mtu = 0;
+    return rte_eth_dev_get_mtu(port, &mtu) != 0 || mtu == 0 ? uint16_t{RTE_ETHER_MTU} : mtu;
 }
 
 }  // namespace
@@ -68,10 +74,8 @@ Status Router::use_ports(const std::vector<Port*>& ports) {
     for (const Port* port : ports) {
         if (twins_.contains(port->id())) continue;
         if (Status added = door_->add_port(port->id()); !added) return added;
-        uint16_t mtu = 0;
-        if (rte_eth_dev_get_mtu(port->id(), &mtu) != 0 || mtu == 0) mtu = RTE_ETHER_MTU;
         if (kernel_ != nullptr)
-            if (Status added = kernel_->add_port(port->id(), name_of(port->id()), port->mac(), mtu); !added) return added;
+            if (Status added = kernel_->add_port(port->id(), name_of(port->id()), port->mac(), mtu_of(port->id())); !added) return added;
         twins_[port->id()] = {port->name(), true};
         fresh[port->name()] = port->id();
     }
@@ -80,7 +84,8 @@ Status Router::use_ports(const std::vector<Port*>& ports) {
 
 // configure - once for each TAP: what was changed in the kernel since is not changed back by a stop and a start.
 Status Router::configure(const std::map<std::string, uint16_t>& fresh) {
-    if (conf_ == nullptr || kernel_ == nullptr) return {};
+    if (conf_ == nullptr) return {};
+    if (kernel_ == nullptr) return configure_table(fresh);
     std::map<std::string, std::string> taps;
     for (const ConfPort& port : conf_->ports)
         if (const auto at = fresh.find(port.device_name()); at != fresh.end()) taps[port.name] = name_of(at->second);
@@ -90,6 +95,14 @@ Status Router::configure(const std::map<std::string, uint16_t>& fresh) {
         kernel_->follow();
     });
     return told;
+}
+
+// configure_table - without a kernel, what the file says is all that there is.
+Status Router::configure_table(const std::map<std::string, uint16_t>& fresh) {
+    std::map<std::string, StaticPort> ports;
+    for (const ConfPort& port : conf_->ports)
+        if (const auto at = fresh.find(port.device_name()); at != fresh.end()) ports[port.name] = {at->second, mtu_of(at->second)};
+    return set_static_routes(*conf_, ports, *table_);
 }
 
 void Router::watch_links(const std::vector<Port*>& ports) {

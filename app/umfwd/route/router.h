@@ -21,8 +21,8 @@ namespace umbuf::fwd {
 
 class Router {
   public:
-    // make - `readers` is what the lanes report to, and lives longer. With settings.tap empty there is no kernel side,
-    // and the table is the caller's to fill. Error: memory, rights, the namespace.
+    // make - `readers` is what the lanes report to, and lives longer. With settings.tap empty there is no kernel side:
+    // the table has what the configuration says of the ports, and else is the caller's to fill. Error: memory, rights, the namespace.
     static Result<std::unique_ptr<Router>> make(const Settings& settings, rte_rcu_qsbr* readers);
     ~Router();  // no lane runs
     Router(const Router&) = delete;
@@ -51,6 +51,7 @@ class Router {
     };
     explicit Router(const Settings& settings) : tap_(settings.tap), conf_(settings.conf) {}
     [[nodiscard]] Status configure(const std::map<std::string, uint16_t>& fresh);
+    [[nodiscard]] Status configure_table(const std::map<std::string, uint16_t>& fresh);
     void with_table(const std::function<void()>& look);
     [[nodiscard]] std::string name_of(uint16_t port) const;
 
