@@ -85,6 +85,7 @@ struct StreamReport {
     X(truncated)          /* pages of a file that had become shorter */      \
     X(errors)             /* pages that could not be read */                 \
     X(given_up)           /* streams that ended there */                     \
+    X(told)               /* bytes of it that the receiver has, or that were written off */ \
     X(pages_compared)     /* --sendfile-compare: cached ones, with the file */ \
     X(pages_changed)      /* of those: that differ from it */
 

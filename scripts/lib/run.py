@@ -17,13 +17,14 @@ import roundtrip    # noqa: E402
 
 def arguments():
     parser = argparse.ArgumentParser(
-        prog="scripts/run", usage="scripts/run [--seconds N] [--json FILE] [--plain] [-- umfwd arguments]",
+        prog="scripts/run", usage="scripts/run [--seconds N] [--json FILE] [--plain] [--no-huge] [-- umfwd arguments]",
         description="Numbered packets and a file go from a sending host through two IPsec gateways to a receiving "
         "host; the numbered ones come back. Exit status 0: every packet arrived or is counted under a reason, "
         "none is corrupt or there twice, the file's pages are unchanged, and all buffers are back in their pools.")
     parser.add_argument("--seconds", type=float, default=5, help="how long to send (5)")
     parser.add_argument("--json", metavar="FILE", help="write the numbers here; '-': standard output")
     parser.add_argument("--plain", action="store_true", help="no gateways: one umfwd in mode macswap returns what another one sends")
+    parser.add_argument("--no-huge", action="store_true", help="do without hugepages, as who is not root does")
     parser.add_argument("umfwd", nargs="*", help="arguments for both gateways (--plain: for the one that returns), after --")
     options = parser.parse_args()
     if options.seconds <= 0:
@@ -96,7 +97,7 @@ def main():
     say = sys.stderr if options.json == "-" else sys.stdout
     job, what, pages = (plain, "virtio-user to vhost-user and back", 256) if options.plain else \
         (gateways, "host, gateway A, gateway B, host: virtio-user to vhost-user", gateway_run.MEMORY_MB)
-    with lab.Hugepages(pages) as huge, lab.Lab(lab.BUILD / "run-logs", huge=huge.pages > 0) as place:
+    with lab.Hugepages(0 if options.no_huge else pages) as huge, lab.Lab(lab.BUILD / "run-logs", huge=huge.pages > 0) as place:
         memory = "2 MB hugepages" if place.huge else "no hugepages"
         cpus = sorted({place.cpus[0], place.cpus[1 % len(place.cpus)]})
         print(f"{what}, {memory}, CPU {' and '.join(map(str, cpus))}, {options.seconds:g} s", file=say, flush=True)

@@ -18,40 +18,71 @@ class Run(case.SystemTest):
         """Folders of sockets and reports that runs made; nobody else uses the name."""
         return {str(p) for p in pathlib.Path("/tmp").glob("umbuf-*")} - {str(self.lab.dir)}
 
-    def test_every_packet_is_accounted_for(self):
+    def good(self, *arguments):
+        """The numbers of a run that is content."""
         report = self.logs / "run.json"
-        run = self.start("--seconds", "1", "--json", str(report))
+        run = self.start("--json", str(report), *arguments)
         self.assertEqual(run.wait(), 0, run.last_words())
         got = lab.load_json(report)
-        for key in ("mpps", "sent", "received", "corrupt", "duplicate", "lost_unaccounted",
-                    "cycles_per_packet", "pools_balanced", "seconds"):
-            self.assertIn(key, got)
         self.assertGreater(got["received"], 0)
         self.assertEqual((got["lost_unaccounted"], got["corrupt"], got["duplicate"]), (0, 0, 0))
         self.assertIs(got["pools_balanced"], True)
+        return got
 
-    def test_arguments_after_the_dashes_reach_the_forwarder(self):
+    def lost_by(self, got, why):
+        return sum(n for name, n in got["lost"].items() if name in (f"A {why}", f"B {why}"))
+
+    # ---- the gateways
+
+    def test_every_packet_arrives_and_none_is_copied(self):
+        got = self.good("--seconds", "1")
+        for key in ("mpps", "sent", "cycles_per_packet", "seconds", "esp_gbps"):
+            self.assertGreater(got[key], 0, key)
+        self.assertEqual(got["payload_bytes_copied_per_packet"], 0)
+        self.assertIs(got["page_hashes_unchanged"], True)
+        self.assertGreater(got["pages_compared"], 0)
+        self.assertGreater(got["unmapped_packets"], 0)
+        self.assertGreater(got["shared_packets"], 0)
+        self.assertGreater(got["B"]["recvfile"]["bytes"], 0)
+
+    def test_one_processor_and_no_hugepages_do(self):
         report = self.logs / "run.json"
-        run = self.start("--seconds", "0.5", "--json", str(report), "--", "--forward-mode=5tswap")
+        cpu = str(self.lab.cpus[-1])
+        run = self.lab.program("run", ["taskset", "-c", cpu, *RUN, "--seconds", "0.5", "--no-huge", "--json", str(report)])
         self.assertEqual(run.wait(), 0, run.last_words())
-        self.assertEqual(lab.load_json(report)["dut"]["mode"], "5tswap")
+        self.assertIn("no hugepages", run.output())
+        self.assertEqual(lab.load_json(report)["lost_unaccounted"], 0)
 
-    def test_packets_lost_to_faults_are_named_and_the_run_is_good(self):
-        report = self.logs / "run.json"
-        run = self.start("--seconds", "0.5", "--json", str(report), "--", "--faults=seed=3,drop=1000")
-        self.assertEqual(run.wait(), 0, run.last_words())
-        self.assertGreater(lab.load_json(report)["lost"]["dut fault-drop"], 0)
+    def test_packets_lost_to_faults_of_the_wire_are_named_and_the_run_is_good(self):
+        got = self.good("--seconds", "0.5", "--", "--faults=seed=3,drop=3000,duplicate=3000", "--fault-ports=0")
+        self.assertGreater(self.lost_by(got, "fault-drop"), 0)
+        self.assertGreater(self.lost_by(got, "esp-refused"), 0, "what comes twice is a replay")
 
-    def test_a_duplicate_makes_it_fail(self):
-        run = self.start("--seconds", "0.5", "--", "--faults=seed=3,duplicate=1000")
+    def test_nothing_damaged_is_delivered(self):
+        got = self.good("--seconds", "0.5", "--", "--faults=seed=3,corrupt=3000", "--fault-ports=0")
+        damaged = sum(got[who]["all"]["faults"]["corrupt"] for who in "AB")
+        self.assertGreater(damaged, 0)
+        self.assertGreaterEqual(damaged, self.lost_by(got, "esp-refused") + self.lost_by(got, "no-sa"))
+        self.assertGreater(self.lost_by(got, "esp-refused"), 0)
+
+    def test_a_gateway_that_dies_is_named_with_its_last_words(self):
+        run = self.start("--seconds", "0.5", "--", "--forward-mode=nonsense")
+        self.assertEqual(run.wait(), 1, run.last_words())
+        self.assertRegex(run.output(), r"scripts/run: B exited with status 1")
+        self.assertIn("nonsense", run.output())
+
+    # ---- without them
+
+    def test_without_gateways_every_packet_comes_back(self):
+        got = self.good("--plain", "--seconds", "0.5", "--", "--forward-mode=5tswap")
+        self.assertEqual(got["dut"]["mode"], "5tswap", "arguments behind the dashes reach the forwarder")
+
+    def test_without_gateways_a_duplicate_makes_it_fail(self):
+        run = self.start("--plain", "--seconds", "0.5", "--", "--faults=seed=3,duplicate=1000")
         self.assertEqual(run.wait(), 1, run.last_words())
         self.assertIn("duplicate", run.output())
 
-    def test_a_forwarder_that_dies_is_named_with_its_last_words(self):
-        run = self.start("--seconds", "0.5", "--", "--forward-mode=nonsense")
-        self.assertEqual(run.wait(), 1, run.last_words())
-        self.assertRegex(run.output(), r"scripts/run: dut exited with status 1")
-        self.assertIn("nonsense", run.output())
+    # ---- the end of it
 
     def test_ctrl_c_leaves_nothing_behind(self):
         before = self.left_behind()

@@ -192,7 +192,7 @@ TEST(EngineTable, HasEveryModeUnderItsName) {
     const std::set<std::string> expected = {"io",     "mac",     "macswap",  "route", "rxonly",
                                             "txonly", "flowgen", "icmpecho", "csum",
                                             "5tswap", "tee",     "frag",     "seqgen",
-                                            "sendfile", "esp-enc", "esp-dec"};
+                                            "sendfile", "recvfile", "esp", "esp-enc", "esp-dec"};
     EXPECT_EQ(names, expected);
     EXPECT_EQ(fwd::find_engine("nonesuch"), nullptr);
 }

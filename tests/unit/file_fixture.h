@@ -29,6 +29,9 @@ class NamelessFile {
     NamelessFile(const NamelessFile&) = delete;
     NamelessFile& operator=(const NamelessFile&) = delete;
     [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
+    void put(uint64_t at, const std::string& bytes) const {
+        ASSERT_EQ(::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(at)), static_cast<ssize_t>(bytes.size()));
+    }
     void cut(uint64_t bytes) const { ASSERT_EQ(::ftruncate(fd_, static_cast<off_t>(bytes)), 0); }
 
   private:

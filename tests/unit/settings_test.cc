@@ -77,6 +77,37 @@ TEST(Settings, TestpmdsOptionsAreUnderstood) {
     EXPECT_TRUE(s.trace_refcnt);
 }
 
+TEST(Settings, PortsMayHaveAModeOfTheirOwn) {
+    const Settings s = good({"--forward-mode=macswap", "--port-mode=1:seqgen", "--port-mode=2-3,5:tee"});
+    ASSERT_EQ(s.port_modes.size(), 2u);
+    EXPECT_EQ(s.port_modes[1].ports, (std::vector<uint16_t>{2, 3, 5}));
+    EXPECT_EQ(mode_of(s, 1), "seqgen");
+    EXPECT_EQ(mode_of(s, 5), "tee");
+    EXPECT_EQ(mode_of(s, 4), "macswap");
+    EXPECT_EQ(modes_of(s), (std::vector<std::string>{"macswap", "seqgen", "tee"}));
+    EXPECT_TRUE(any_mode(s, "tee"));
+    EXPECT_FALSE(any_mode(s, "io"));
+    EXPECT_EQ(refusal({"--port-mode=1"}), "--port-mode=1: expected ports and their mode, such as 0,1:tee");
+    EXPECT_EQ(refusal({"--port-mode=1:io", "--port-mode=0,1:tee"}), "--port-mode=0,1:tee: expected each port once: port 1 has mode io");
+    EXPECT_NE(refusal({"--port-mode=1,2:nonsense"}).find("--port-mode=1,2:nonsense: expected one of io, "), std::string::npos);
+    EXPECT_NE(refusal({"--port-mode=1:sendfile", "--page-cache=8"}).find("--sendfile=FILE"), std::string::npos) << "as of the mode of all";
+    EXPECT_NE(refusal({"--port-mode=1:recvfile"}).find("--sendfile=FILE"), std::string::npos);
+    EXPECT_NE(refusal({"--port-mode=1:txonly", "--tx-first"}).find("mode txonly makes its own packets"), std::string::npos);
+}
+
+TEST(Settings, LinksFaultsOfSomePortsAndNoTaps) {
+    const Settings s = good({"--links=3", "--fault-ports=0,2", "--tap=none", "--sendfile-window=48", "--sendfile-ip=10.0.0.1,10.0.0.2",
+                             "--sendfile-compare"});
+    EXPECT_EQ(s.links, 3);
+    EXPECT_EQ(s.fault_ports, (std::vector<uint16_t>{0, 2}));
+    EXPECT_EQ(s.tap, "");
+    EXPECT_EQ(s.sendfile_window, 48u);
+    EXPECT_EQ(s.sendfile_ip_dst, 0x0a000002u);
+    EXPECT_TRUE(s.sendfile_compare);
+    EXPECT_EQ(refusal({"--links=65"}), "--links=65: expected a number from 0 to 64");
+    EXPECT_EQ(refusal({"--sendfile-ip=10.0.0.1"}), "--sendfile-ip=10.0.0.1: expected two IPv4 addresses, such as 198.18.0.1,198.18.0.2");
+}
+
 TEST(Settings, PagesAreAskedForByKind) {
     EXPECT_FALSE(has_pages(good({})));
     EXPECT_TRUE(good({}).ext_pgs);

@@ -550,6 +550,7 @@ FileReport file_report(const Stream& stream) {
                  .no_mbuf = state->stats->no_mbuf.read(),
                  .waits = state->stats->waits.read()};
     r.given_up = state->stats->gave_up.read();
+    r.told = state->stats->told.read();  // after the bytes: never fewer than were told of then
     r.pages_compared = state->compared;
     r.pages_changed = state->changed;
     if (!state->tells) return r;

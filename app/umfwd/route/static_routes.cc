@@ -26,9 +26,10 @@ class Setter {
             }
         // Our own addresses win over whatever else is said about them, as the kernel's table "local" does.
         for (const ConfPort& port : conf_.ports)
-            if (find(port.name) != nullptr)
+            if (const StaticPort* at = find(port.name))
                 for (const IpPrefix& own : port.addresses)
-                    if (Status done = route(port.at, {own.address, own.address.v6 ? 128U : 32U}, {.kind = RouteKind::local}); !done) return done;
+                    if (Status done = route(port.at, {own.address, own.address.v6 ? 128U : 32U}, {.kind = RouteKind::local, .port = at->id, .own = true}); !done)
+                        return done;
         for (const ConfNeighbour& n : conf_.neighbours)
             if (const StaticPort* at = find(n.port))
                 if (Status done = table_.set_neighbour(at->id, n.address, NeighbourState::reachable, n.mac); !done)
