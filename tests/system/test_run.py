@@ -5,6 +5,7 @@ import pathlib
 import signal
 
 import case
+import gateway_run
 import lab
 
 RUN = ["/usr/bin/python3", "-B", str(lab.ROOT / "scripts" / "lib" / "run.py")]
@@ -70,6 +71,14 @@ class Run(case.SystemTest):
         self.assertEqual(run.wait(), 1, run.last_words())
         self.assertRegex(run.output(), r"scripts/run: B exited with status 1")
         self.assertIn("nonsense", run.output())
+
+    def test_a_port_of_the_file_in_a_mode_that_knows_no_policies_is_refused(self):
+        file = self.logs / "a.toml"
+        gateway_run.write_private(file, gateway_run.conf_a("net_null0", gateway_run.link_mac(0, "a"), gateway_run.new_keys()))
+        umfwd = self.umfwd("umfwd", ["net_null0"], [f"--conf={file}", "--tap=none", "--links=4", "--port-mode=0,4:io",
+                                                    "--total-num-mbufs=4096"], huge=False, memory_mb=352)
+        self.assertEqual(umfwd.wait(), 1, umfwd.last_words())
+        self.assertRegex(umfwd.output(), r'port 0 is "wan" of the file: --forward-mode=io: .* has policies or SAs')
 
     # ---- without them
 

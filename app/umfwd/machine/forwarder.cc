@@ -24,6 +24,7 @@
 #include <rte_lcore.h>
 #include <unistd.h>
 
+#include "app/umfwd/conf/conf.h"
 #include "app/umfwd/machine/buffers.h"
 #include "app/umfwd/engines/engine.h"
 #include "app/umfwd/engines/recvfile.h"
@@ -192,6 +193,7 @@ struct Forwarder::State : Run {
     Result<Plan> make_plan() const;
     [[nodiscard]] Status begin_run(Plan made);
     [[nodiscard]] Status check_plan(const Plan& made, uint32_t tx_first) const;
+    [[nodiscard]] Status check_conf(const Port& port, const Engine& engine) const;
     [[nodiscard]] std::vector<Port*> ports_that(const Plan& made, bool Engine::*does) const;
     [[nodiscard]] Status prepare_router(const Plan& made);
     [[nodiscard]] Status prepare_gateway(const Plan& made);
@@ -263,6 +265,18 @@ Status Forwarder::State::check_plan(const Plan& made, uint32_t tx_first) const {
                 return Error{EINVAL, fmt::format("mode {} shares mbufs, and port {} was set up for packets that "
                                                  "nobody shares: start umfwd with --forward-mode={}",
                                                  engine.name, id, engine.name)};
+        if (Status served = check_conf(*ports->find(stream.rx_port), engine); !served) return served;
+    }
+    return {};
+}
+
+// check_conf - a port of the file in a mode that does not look at the file's policies would let everything pass.
+Status Forwarder::State::check_conf(const Port& port, const Engine& engine) const {
+    if (settings.conf == nullptr) return {};
+    for (const ConfPort& of_file : settings.conf->ports) {
+        if (of_file.device_name() != port.name()) continue;
+        if (const Status served = settings.conf->served_by(engine.name); !served)
+            return Error{served.error().code, fmt::format("port {} is \"{}\" of the file: {}", port.id(), of_file.name, served.error().text)};
     }
     return {};
 }

@@ -53,7 +53,7 @@ const rte_device* device_of(const Port& port) {
 bool may_share(const Settings& settings) {
     const bool one_pool = settings.mbuf_sizes.size() <= 1 && rte_socket_count() == 1 &&
                           settings.tx_first == 0 && settings.faults.empty();
-    return settings.interactive || !settings.cmdline_files.empty() || !one_pool || has_pages(settings) ||
+    return settings.interactive || !settings.cmdline_files.empty() || !one_pool || has_pages(settings) || settings.links > 0 ||
            any_mode(settings, [](const Engine& engine) { return engine.shares || engine.sources; });
 }
 
