@@ -80,6 +80,7 @@ class StaticRoutes : public EspTest {
         const bool known = hop.state == NeighbourState::reachable;
         return fmt::format("port {} mtu {} to {}", hop.port, hop.mtu, known ? std::to_string(hop.mac.addr_bytes[5]) : "nobody");
     }
+    Readers readers_;
     std::unique_ptr<RouteTable> table_;
 };
 
