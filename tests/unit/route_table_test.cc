@@ -296,6 +296,30 @@ TEST_F(RouteTableTest, AHopKnowsTheGatewaysOrTheDestinationsNeighbour) {
     EXPECT_EQ(hop(v4(0x08080808)).state, NeighbourState::reachable) << "the route still holds the place";
 }
 
+TEST_F(RouteTableTest, EachPortHasAnAddressOfOursToSpeakBy) {
+    const auto own = [&](uint16_t port, bool six) {
+        IpAddress address;
+        return table_->own_address(port, six, &address) ? std::optional(address) : std::nullopt;
+    };
+    const auto local = [](uint16_t port) { return Route{.kind = RouteKind::local, .port = port, .own = true}; };
+    const IpAddress six = v6({0x20, 1, 0xd, 0xb8, 1});
+    set(v4(0x0a000005), 32, local(1));
+    set(v4(0x0a000003), 32, local(1));
+    set(v4(0x0a000001), 32, {.kind = RouteKind::local});  // a broadcast address, say
+    set(six, 128, local(2));
+    EXPECT_FALSE(own(1, false)) << "before commit()";
+    table_->commit();
+    EXPECT_EQ(own(1, false), v4(0x0a000003)) << "the lowest";
+    EXPECT_EQ(own(2, true), six);
+    EXPECT_FALSE(own(1, true) || own(2, false) || own(3, false) || own(UINT16_MAX, false));
+    EXPECT_EQ(hop(v4(0x0a000005)).kind, RouteKind::local);
+    remove(v4(0x0a000003), 32);
+    set(six, 128, to_port(2));
+    table_->commit();
+    EXPECT_EQ(own(1, false), v4(0x0a000005));
+    EXPECT_FALSE(own(2, true));
+}
+
 TEST_F(RouteTableTest, WhoIsSentToIsMarkedOnce) {
     set(v4(0x0a000000), 8, to_port(1));
     table_->commit();
