@@ -103,6 +103,37 @@ TEST_F(EspPath, ARekeyKnowsTheWayOfThePeer) {
     EXPECT_EQ(rekeyed(0x1002, 3)->path.learned(7), 0u) << "another peer";
 }
 
+TEST_F(EspPath, WhatIsSaidOfAPacketReachesItsSaAndNoOther) {
+    Readers readers;
+    auto db = std::move(IpsecDb::make({.sas = 8, .children = 2}, ipsec_mb_engine, readers.get()).value());
+    const ChildId child = db->children.add().value();
+    const auto added = [&](bool in, bool udp) {
+        NewSa sa = new_sa(0x1000, child, address(false, 2));
+        sa.terms.udp = udp;
+        sa.terms.udp_dst = 7777;
+        const SaId id = (in ? db->sad().add_in(sa) : db->sad().add_out(sa)).value();
+        return db->sad().resolve(id.id, id.generation);
+    };
+    Sa *plain = added(false, false), *by_udp = added(false, true), *inbound = added(true, false);
+    TooBig said{.src = address(false, 77), .dst = address(false, 2), .spi = 0x1000, .mtu = 1300, .udp = false, .udp_src = 0, .udp_dst = 0};
+    const auto heard = [&](const auto& change) {
+        TooBig other = said;
+        change(other);
+        return db->lower_path(other, 5);
+    };
+    EXPECT_EQ(heard([](TooBig& t) { t.spi = 0x1001; }), 0u);
+    EXPECT_EQ(heard([](TooBig& t) { t.src = address(false, 78); }), 0u);
+    EXPECT_EQ(heard([](TooBig& t) { t.dst = address(false, 3); }), 0u);
+    EXPECT_EQ(heard([](TooBig& t) { t.udp = true, t.udp_src = 4500, t.udp_dst = 4500; }), 0u);
+    EXPECT_EQ(plain->path.learned(5) + by_udp->path.learned(5) + inbound->path.learned(5), 0u);
+    EXPECT_EQ(heard([](TooBig&) {}), 1u);
+    EXPECT_EQ(heard([](TooBig&) {}), 0u) << "it is known";
+    EXPECT_EQ(heard([](TooBig& t) { t.udp = true, t.udp_src = 4500, t.udp_dst = 7777, t.mtu = 1200; }), 1u);
+    EXPECT_EQ(plain->path.learned(5), 1300u);
+    EXPECT_EQ(by_udp->path.learned(5), 1200u);
+    EXPECT_EQ(inbound->path.learned(5), 0u);
+}
+
 // ---- who is cut
 
 struct Rule {
