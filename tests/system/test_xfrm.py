@@ -64,7 +64,7 @@ class World:
 
     def __init__(self):
         logs = case.LOGS / "xfrm"
-        logs.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(logs, ignore_errors=True)
         self.lab = lab.Lab(logs, huge=False)
         self.settled = False
         try:
@@ -146,7 +146,7 @@ class Xfrm(case.SystemTest):
             self.until_ping(self.r, us, they)
 
     def conf(self, tag, pairs):
-        """umfwd's file. Of what is not protected, only ICMP passes: pings of the gateways, and neighbour discovery."""
+        """umfwd's file. Of what is not protected, only ICMP passes: the gateways' pings."""
         text = "".join(f'''[[port]]
 name = "{side}"
 device = "net_af_packet{i},iface={tag}{side}0,framesz=9216,blocksz=36864,framecnt=512"
@@ -172,16 +172,17 @@ addresses = ["10.9.{i + 1}.1/24", "fd09:{i + 1}::1/64"]
         for pair in pairs:
             ours, theirs = pair.hosts
             us, they = xfrm.GATEWAYS[pair.inner]
-            lines += [f"addr replace {theirs} dev lo{' nodad' if pair.inner == 6 else ''}", 
+            on_lo = ["dev", "lo", *["nodad"] * (pair.inner == 6)]
+            lines += [f"addr replace {theirs} {' '.join(on_lo)}",
                       f"route add {ours} via {us} src {theirs} {' '.join(shorter[pair.mode])} proto static", *pair.batch()]
             if pair.mode == "tunnel":
                 near = us.replace("9.2.", "9.1.").replace("09:2", "09:1")
-                self.a.ip("addr", "add", ours, "dev", "lo")
+                self.a.ip("addr", "add", ours, *on_lo)
                 self.a.ip("route", "add", theirs, "via", near, "src", ours, *shorter["tunnel"])
                 self.r.ip("route", "add", ours, "via", near[:-1] + "2")
                 self.r.ip("route", "add", theirs, "via", they)
             else:
-                self.r.ip("addr", "add", ours, "dev", "lo")
+                self.r.ip("addr", "add", ours, *on_lo)
                 self.r.ip("route", "add", theirs, "via", they, "src", ours)
         self.guest.ip_batch(lines)
 
