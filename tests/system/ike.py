@@ -113,6 +113,12 @@ secrets {{ ike-peer {{ secret = "{SECRET}" }} }}
         text = self.swanctl("--list-sas", "--raw")
         return re.findall(rf"{child}-\d+ {{name={child} [^}}]*?state=INSTALLED [^}}]*?spi-in=(\w+) spi-out=(\w+)", text)
 
+    def carried(self, child):
+        """Packets that came and went by the CHILD_SAs of this name that are in use."""
+        text = self.swanctl("--list-sas", "--raw")
+        found = re.findall(rf"{child}-\d+ {{name={child} [^}}]*?state=INSTALLED [^}}]*?packets-in=(\d+) [^}}]*?packets-out=(\d+)", text)
+        return tuple(sum(map(int, column)) for column in zip(*found))
+
     def terminate(self):
         self.swanctl("--terminate", "--ike", "peer")
 

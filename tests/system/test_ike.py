@@ -173,15 +173,21 @@ class Ike(gateways.Gateways):
         # Selectors: one child for TCP, one for a range of addresses, one for IPv6, an exception, and the rest.
         self.serve(megabytes=1)
         self.leave_room()
-        self.b.ip("addr", "add", "10.9.2.66/24", "dev", self.b.interface)
+        for i in 66, 67:
+            self.b.ip("addr", "add", f"10.9.2.{i}/24", "dev", self.b.interface)
         self.load({"net": between, "tcp": lambda side: between(side, a="10.9.1.0/24[tcp]", b="10.9.2.0/24[tcp/8000]"),
                    "range": lambda side: between(side, a="10.9.1.2-10.9.1.5", b="10.9.2.60-10.9.2.70"),
                    "six": lambda side: between(side, a="fd09:1::/64", b="fd09:2::/64"),
-                   "never": lambda side: between(side, "mode = drop\nstart_action = trap", a="10.9.1.0/24[icmp]", b="10.9.2.66/32[icmp]")})
+                   "never": lambda side: between(side, "mode = drop\nstart_action = trap\npriority = 1", a="10.9.1.0/24[icmp]", b="10.9.2.66/32[icmp]")})
         for child in "net", "tcp", "range", "six":
             self.charon["a"].initiate(child)
+        self.ping(self.a, address("b"), 56)
         self.ping(self.a, address("b", v6=True), 1000)
+        self.ping(self.a, "10.9.2.67", 56)
         self.fetch(v6=False)
+        for child in "net", "six", "range":
+            self.assertEqual(self.charon["a"].carried(child), (3, 3), child)
+        self.assertGreater(min(self.charon["a"].carried("tcp")), 100)
         self.assertIn("0 received", self.a.run("ping", "-c1", "-W0.2", "10.9.2.66", check=False))
         self.end()
 
