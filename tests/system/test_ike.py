@@ -41,13 +41,6 @@ class Ike(gateways.Gateways):
     def start_umfwd(self, side):
         self.start_gateway(side, self.conf(side, sas=False), "--forward-mode=esp", f"--control={self.control(side)}")
 
-    def start_umfwd_again(self, side):
-        """It has forgotten everything; so has the kernel, of the TAPs that it had."""
-        self.gateway[side] = self.prompt(self.lab.program(f"{side}-again", self.gateway[side].argv))
-        self.gateway[side].json = self.logs / f"{side}.json"
-        self.forwarding(self.gateway[side])
-        self.router[side].ip("route", "replace", NETS[other(side)], "via", UNITS[other(side)])
-
     def control(self, side):
         return self.lab.path(f"{side}.control")
 
@@ -74,11 +67,6 @@ class Ike(gateways.Gateways):
         there.adopt(f"{self.tag}wb", f"{UNITS['b']}/24")
         there.adopt(f"{self.tag}b0", f"{address('b', 1)}/24")
         self.start_charon("b", there, "kernel-libipsec")
-
-    def leave_room(self):
-        """For what ESP adds: neither host sends more than this at once."""
-        for side in UNITS:
-            getattr(self, side).ip("route", "replace", "default", "via", address(side, 1), "mtu", "1380")
 
     def load(self, children, more=""):
         """The same children at both ends. children: name -> a function that says this side's words."""
@@ -124,12 +112,11 @@ class Ike(gateways.Gateways):
 
     def test_strongswans_own_esp_is_the_other_gateway(self):
         self.start_one_with_libipsec()
-        self.leave_room()
         self.serve(megabytes=2)
         self.load({"net": between})
         self.is_cut_off()
         self.charon["a"].initiate("net")
-        for size in 0, 1, 56, 1000, 1352:
+        for size in 0, 1372:
             self.ping(self.a, address("b"), size, "-M", "do")
             self.ping(self.b, address("a"), size, "-M", "do")
         self.fetch(v6=False)
@@ -141,38 +128,22 @@ class Ike(gateways.Gateways):
         self.ping(self.b, address("a"), 56)
         self.end()
 
-    def test_two_umfwd_agree_by_ike_and_rekey_when_limits_say_so(self):
-        self.start_two()
-        self.leave_room()
-        self.serve(megabytes=2)
-        limits = "\nrekey_packets = 400\nlife_packets = 100000\nrand_packets = 0"
-        self.load({"net": lambda side: between(side, GCM + limits)})
-        self.charon["a"].initiate("net")
-        first = self.agreed("net")
-        self.rekey_under_load("net", least=3)
-        # Now nobody asks for it but umfwd, by an event.
-        second = self.agreed("net")
-        self.assertNotEqual(first, second)
-        self.fetch(v6=False)
-        self.agreed("net", but=second)
-        self.fetch(v6=False)
-        self.end()
-
     def test_what_is_negotiated_is_what_umfwd_does(self):
+        if later := case.of_another_part(0):
+            self.skipTest(later)
         self.start_two()
         for proposal, more in (("aes256gcm16-esn", ""), ("chacha20poly1305", "encap = yes"), ("aes128gmac", ""), ("aes128-sha1", "encap = yes"),
                                ("aes192-sha384-esn", ""), ("aes256ctr-sha512", ""), ("null-sha256", "")):
             with self.subTest(proposal):
                 self.load({"net": lambda side: between(side, f"esp_proposals = {proposal}")}, more)
                 self.charon["a"].initiate("net")
-                self.ping(self.a, address("b"), 1000)
+                self.assertIn("1 received", self.a.run("ping", "-c1", "-W5", "-s1000", address("b")))
                 self.assertEqual("encap=yes" in self.charon["a"].swanctl("--list-sas", "--raw"), bool(more))
                 self.charon["b"].terminate()
                 self.is_clean("a")
 
         # Selectors: one child for TCP, one for a range of addresses, one for IPv6, an exception, and the rest.
         self.serve(megabytes=1)
-        self.leave_room()
         for i in 66, 67:
             self.b.ip("addr", "add", f"10.9.2.{i}/24", "dev", self.b.interface)
         self.load({"net": between, "tcp": lambda side: between(side, a="10.9.1.0/24[tcp]", b="10.9.2.0/24[tcp/8000]"),
@@ -191,23 +162,34 @@ class Ike(gateways.Gateways):
         self.assertIn("0 received", self.a.run("ping", "-c1", "-W0.2", "10.9.2.66", check=False))
         self.end()
 
-    def test_who_dies_comes_back_and_nothing_passes_in_the_clear(self):
+    def test_keys_change_under_load_and_who_dies_comes_back(self):
         self.start_two()
-        self.load({"net": between})
+        self.serve(megabytes=2)
+        limits = "\nrekey_packets = 400\nlife_packets = 100000\nrand_packets = 0"
+        self.load({"net": lambda side: between(side, GCM + limits)})
         self.charon["a"].initiate("net")
+        self.rekey_under_load("net", least=3)
+        # Now nobody asks for it but umfwd, by an event.
+        spis = self.agreed("net")
+        self.fetch(v6=False)
+        spis = self.agreed("net", but=spis)
+        # An SA that somebody takes away by hand.
+        lab.run([lab.ROOT / "scripts" / "umctl", self.control("b"), "sa", "delete", "all"])
+        self.agreed("net", but=spis)
         self.ping(self.a, address("b"), 56)
         # A charon that is killed leaves SAs behind, which the next one takes away.
         self.charon["a"].program.stop(signal.SIGKILL)
         self.assertGreater(len(self.ours("a")), 0)
         self.charon["a"].start_again()
-        self.assertEqual(self.ours("a"), [])
+        self.is_clean("a")
         self.load({"net": between})
+        self.is_cut_off()
         self.charon["a"].initiate("net")
         self.ping(self.a, address("b"), 56)
         # A umfwd that starts anew is told the policies, and every SA is rekeyed.
-        before = self.agreed("net")
+        spis = self.agreed("net")
         self.quit(self.gateway["a"])
-        self.start_umfwd_again("a")
-        self.reach(self.a, address("b"))
-        self.assertNotEqual(self.agreed("net"), before)
+        self.start_umfwd("a")
+        self.agreed("net", but=spis)
+        self.ping(self.a, address("b"), 56)
         self.end()
