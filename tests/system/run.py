@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # run.py - find the system tests, run those that match, print one line each.
 #
-# usage: /usr/bin/python3 tests/system/run.py [--list] [--tally FILE] [NAME...]
-# A test is named "system file.sentence"; a NAME matches any part of that. Exit status 1: something failed.
+# usage: /usr/bin/python3 tests/system/run.py [--list] [--tally FILE] [--share I/N] [NAME...]
+# Two may run side by side. A test is named "system file.sentence"; a NAME matches any part of that. Exit status 1: something failed.
 import argparse
 import json
 import pathlib
@@ -64,22 +64,33 @@ class Lines(unittest.TestResult):
         super().stopTest(test)
         word, text = self.verdict
         self.tally[{"ok": "passed", "FAIL": "failed", "skip": "skipped"}[word]] += 1
-        print(f"{word:4} {time.monotonic() - self.started:6.1f} s  {short_name(test)}"
-              + (f"  ({text})" if word == "skip" else ""), flush=True)
+        said = f"{word:4} {time.monotonic() - self.started:6.1f} s  {short_name(test)}" + (f"  ({text})" if word == "skip" else "") + "\n"
         if word == "FAIL":
-            print("".join(f"     {line}\n" for line in text.splitlines()), end="")
-            print(f"     SEED={case.SEED}, logs: {case.LOGS / test.id()}", flush=True)
+            said += "".join(f"     {line}\n" for line in text.splitlines())
+            said += f"     SEED={case.SEED}, logs: {case.LOGS / test.id()}\n"
+        print(said, end="", flush=True)  # at once: another one may print, too
+
+
+def of_share(tests, share):
+    """Every N-th file's, from the I-th on: a file's tests stay together."""
+    if not share:
+        return tests
+    i, n = map(int, share.split("/"))
+    files = sorted({type(test).__module__ for test in tests})
+    return [test for test in tests if files.index(type(test).__module__) % n == i]
 
 
 def main():
     parser = argparse.ArgumentParser(description="umbuf's system tests")
     parser.add_argument("--list", action="store_true", help="print the names only")
     parser.add_argument("--tally", help="write {passed, failed, skipped} to this file as JSON")
+    parser.add_argument("--share", metavar="I/N", help="every N-th file, from the I-th on (0/N, 1/N ...)")
     parser.add_argument("names", nargs="*", help="run the tests whose name contains one of these")
     options = parser.parse_args()
 
     found = all_tests(unittest.defaultTestLoader.discover(str(pathlib.Path(__file__).parent)))
     tests = [t for t in found if not options.names or any(n in short_name(t) for n in options.names)]
+    tests = of_share(tests, options.share)
     if options.list:
         print("\n".join(short_name(t) for t in tests))
         return 0
