@@ -708,6 +708,97 @@ TEST_F(GatewayTest, OutsideOnlyIpAndArpPass) {
     EXPECT_EQ(punted(false), ether(0x0800, from_to(kPacket4, kClear, 0xe0000005), group));
 }
 
+// ---- a device that takes its time
+
+class GatewayDeviceTest : public GatewayTest {
+  protected:
+    void SetUp() override {
+        GatewayTest::SetUp();
+        settings_.esp_engine = "cryptodev:crypto_openssl";
+        begin(1);
+    }
+    void turns() {
+        for (int i = 0; i < 20; ++i) turn();
+    }
+    // numbered - one of a flow.
+    static std::string numbered(uint32_t n) { return udp_from_to(5, 7, be32(n) + "1234"); }
+};
+
+TEST_F(GatewayDeviceTest, PacketsPassBothWaysInTheirOrder) {
+    Peer p = peer(0x1000);
+    publish(usual(p.child));
+    constexpr uint32_t kPackets = 100;
+    for (uint32_t i = 0; i < kPackets; ++i) {
+        arrive(0, numbered(i));
+        arrive(1, sealed(p, back(numbered(i))));
+        if (i % 10 == 9) turn();
+    }
+    turns();
+    const std::vector<std::string> inward = texts(out_of(0, kHost));
+    std::vector<Mbuf*> outward = out_of(1, kNext);
+    ASSERT_EQ(inward.size(), kPackets);
+    ASSERT_EQ(outward.size(), kPackets);
+    for (uint32_t i = 0; i < kPackets; ++i) {
+        EXPECT_EQ(inward[i], aged(back(numbered(i))));
+        ASSERT_TRUE(in(*p.opens, outward[i]).ok());
+    }
+    const std::vector<std::string> inner = texts(outward);
+    for (uint32_t i = 0; i < kPackets; ++i) EXPECT_EQ(inner[i], aged(numbered(i)));
+    EXPECT_EQ(drops(Drop::to_device), 2 * kPackets);
+    EXPECT_FALSE(db().sad().busy(p.out) || db().sad().busy(p.in));
+}
+
+TEST_F(GatewayDeviceTest, RefusalsHaveTheirNamesToo) {
+    Peer p = peer(0x1000);
+    publish(usual(p.child));
+    std::string wrong = sealed(p, back(kPacket4));
+    wrong[60] = static_cast<char>(wrong[60] ^ 1);
+    arrive(1, wrong);
+    arrive(1, with(sealed(p, back(kPacket4)), 20, be32(0x7777)));
+    arrive(1, sealed(p, from_to(kPacket4, kClear, kInside)));
+    turns();
+    EXPECT_EQ(drops(Drop::esp), 1u);
+    EXPECT_EQ(drops(Drop::no_sa), 1u);
+    EXPECT_EQ(drops(Drop::policy), 1u);
+    EXPECT_TRUE(rte_ring_empty(wire(0).out[0]));
+}
+
+TEST_F(GatewayDeviceTest, AnSaThatGoesTakesItsPacketsAlongAndARekeyDoesNot) {
+    Peer p = peer(0x1000);
+    publish(usual(p.child));
+    arrive(0, kPacket4);
+    engine_->burst(*streams_[0]);
+    SaTerms next = terms_of("aes-gcm-128");
+    next.spi = 0x3000;
+    const std::string key = key_for(next.algorithm);
+    const Result<SaId> second = db().rekey_out({.terms = next, .found_by = SadKey::spi_dst, .child = p.child, .key = {bytes_in(key), key.size()}, .engine = &db().engine, .now_s = 0});
+    ASSERT_TRUE(second.ok());
+    gateway_->poll();
+    turns();
+    EXPECT_EQ(unsealed(p), aged(kPacket4)) << "begun with the old one, and so ended";
+    arrive(0, kPacket4);
+    engine_->burst(*streams_[0]);
+    ASSERT_TRUE(db().remove_sa(second.value()).ok());
+    turns();
+    EXPECT_EQ(drops(Drop::no_sa), 1u);
+    EXPECT_TRUE(rte_ring_empty(wire(1).out[0]));
+}
+
+TEST_F(GatewayDeviceTest, WhatIsWithTheDeviceAtTheEndIsCountedAndFreed) {
+    Peer p = peer(0x1000);
+    publish(usual(p.child));
+    for (int i = 0; i < 5; ++i) arrive(0, kPacket4);
+    engine_->burst(*streams_[0]);
+    EXPECT_EQ(drops(Drop::to_device), 5u);
+    const std::unique_ptr<fwd::Stream> first = std::move(streams_[0]);
+    streams_.erase(streams_.begin());
+    EXPECT_TRUE(db().sad().busy(p.out));
+    engine_->end(*first);
+    EXPECT_EQ(first->stats.drops[static_cast<size_t>(Drop::drained)].read(), 5u);
+    EXPECT_EQ(first->stats.made.read(), 5u);
+    EXPECT_FALSE(db().sad().busy(p.out));
+}
+
 // ---- several lanes
 
 constexpr uint32_t kFlow = 28;  // where a packet says its number: UDP's data

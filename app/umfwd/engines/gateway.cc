@@ -48,7 +48,9 @@ void end(Stream& stream) {
     static_cast<Crossing&>(*stream.state).pass.give_up();
     if (stream.rx_queue == 0) stream.router->door().read_by(stream.rx_port->id(), false);
     const GatewayLane& lane = static_cast<Crossing&>(*stream.state).lane;
-    if (lane.ring == nullptr || lane.leader != &stream) return;
+    if (lane.leader != &stream) return;
+    static_cast<Crossing&>(*stream.state).pass.leave_device();
+    if (lane.ring == nullptr) return;
     Handed list[kHandoverBurst];
     while (const uint16_t n = lane.ring->take(list, kHandoverBurst)) {
         stream.stats.made.add(n);
@@ -126,7 +128,8 @@ uint32_t burst(Stream& stream) noexcept {
     auto& state = static_cast<Crossing&>(*stream.state);
     state.pass.clock(ipsec_clock_s());
     Departure out(stream, state.exits, state.door);
-    const uint32_t made = uint32_t{from_kernel(stream, state, out)} + from_lanes(stream, state, out);
+    uint32_t made = uint32_t{from_kernel(stream, state, out)} + from_lanes(stream, state, out);
+    if (state.lane.leader == &stream) made += state.pass.from_device(out);
     const uint16_t n = receive(stream, state.packets);
     if (n + made == 0) return 0;
     for (uint16_t i = 0; i < std::min(kAhead, n); ++i) prefetch_header(state.packets[i]);

@@ -56,6 +56,7 @@ Result<std::unique_ptr<Gateway>> Gateway::make(const Settings& settings, rte_rcu
     gateway->db_ = std::move(db.value());
     gateway->book_ = std::make_unique<Book>(*gateway->db_);
     gateway->children_ = config.children;
+    gateway->sas_ = config.sas;
     for (auto& owners : gateway->owners_) owners.reset(new sync::atomic<uint64_t>[config.children]());
     Result<std::unique_ptr<PathNews>> news = PathNews::make(socket);
     if (!news) return news.error();
@@ -91,6 +92,7 @@ Status Gateway::begin_run(const std::vector<unsigned>& lcores) {
         const std::string labels = fmt::format("lcore={}", lcores[i]);
         esp.value()->counters.list(labels);
         lanes_[i].esp = std::move(esp.value());
+        if (engine().submit != nullptr) lanes_[i].working.assign(sas_, 0);
         if (lcores.size() > 1) {
             Result<std::unique_ptr<Handover>> ring = Handover::make(socket);
             if (!ring) return ring.error();

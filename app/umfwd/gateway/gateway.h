@@ -46,7 +46,8 @@ struct GatewayLane {
     std::unique_ptr<EspLane> esp;      // [l]
     stat::Box<GatewayCounts> counts;   // [l] where everybody can read
     std::unique_ptr<Handover> ring;    // null: there is one lane
-    const Stream* leader = nullptr;    // [I] the stream in whose turns the ring is emptied
+    const Stream* leader = nullptr;    // [I] the stream in whose turns the ring is emptied, and the device
+    std::vector<uint32_t> working;     // [l] packets with a device, by their SA's id; empty: the engine takes no time
     TableMtus links;                   // [l] what `esp` knows of routes
 };
 
@@ -97,7 +98,7 @@ class Gateway {
     std::array<bool, RTE_MAX_ETHPORTS> inside_{};  // [I] while lanes run
     std::vector<GatewayLane> lanes_;           // [I] while lanes run; goes before the database
     std::unique_ptr<sync::atomic<uint64_t>[]> owners_[2];  // [a] by direction and child: its generation, and lane + 1
-    uint32_t children_ = 0;                    // [I]
+    uint32_t children_ = 0, sas_ = 0;          // [I] room for so many
 };
 
 }  // namespace umbuf::fwd

@@ -3,6 +3,7 @@
 #include "app/umfwd/gateway/pass.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <rte_cycles.h>
 #include <rte_random.h>
@@ -33,12 +34,20 @@ Drop drop_of(const EspFate& fate) noexcept {
     case Xfrm::in_header:
     case Xfrm::out_header: return Drop::malformed;
     case Xfrm::in_buffer: return Drop::no_mbuf;
+    case Xfrm::in_error: return fate.error == EAGAIN ? Drop::lane_full : Drop::esp;
     case Xfrm::out_too_big: return Drop::too_big;
-    case Xfrm::out_error: return fate.error == ENOBUFS ? Drop::no_mbuf : fate.error == EMSGSIZE ? Drop::too_big : Drop::esp;
+    case Xfrm::out_error:
+        switch (fate.error) {
+        case ENOBUFS: return Drop::no_mbuf;
+        case EMSGSIZE: return Drop::too_big;
+        case EAGAIN: return Drop::lane_full;
+        default: return Drop::esp;
+        }
     default: return Drop::esp;
     }
 }
 
+constexpr uint64_t kInbound = uint64_t{1} << 32;  // of what a device is given, besides the SA's id
 constexpr uint16_t kIpv4Type = 0x0800, kIpv6Type = 0x86dd, kArpType = 0x0806;
 
 // strip, dress - a frame without its Ethernet header, and with it again: nobody wrote where it was.
@@ -72,7 +81,7 @@ bool may_be_esp(const rte_mbuf* p, bool v6) noexcept {
 
 Pass::Pass(Stream& stream, Gateway& gateway, GatewayLane& lane, const RouteTable& table)
     : gateway_(gateway), db_(gateway.db()), lane_(lane), esp_(*lane.esp), table_(table), inside_(gateway.inside(stream.rx_port->id())),
-      port_(stream.rx_port->id()), number_(stream.lane), alone_(gateway.lanes() == 1), stats_(stream.stats), posts_(alone_ ? 0 : gateway.lanes()),
+      port_(stream.rx_port->id()), number_(stream.lane), alone_(gateway.lanes() == 1), waits_(gateway.engine().submit != nullptr), stats_(stream.stats), posts_(alone_ ? 0 : gateway.lanes()),
       reassembly_(std::move(Reassembly::make(kPieces, rte_rand()).value())), answers_(stream.settings->punt_rate, rte_get_tsc_hz()),
       news_(answers_) {
     lane.links.table = &table;
@@ -220,6 +229,7 @@ void Pass::open(Departure& out) noexcept {
 
 // open_all - by sas_. `packets` are overwritten.
 void Pass::open_all(Mbuf** packets, uint16_t n, Departure& out) noexcept {
+    if (waits_) return begin_open(packets, n, out);
     esp_input(esp_, sas_.data(), packets, esp_fates_.data(), n);
     uint16_t good = 0;
     for (uint16_t i = 0; i < n; ++i) {
@@ -230,10 +240,14 @@ void Pass::open_all(Mbuf** packets, uint16_t n, Departure& out) noexcept {
         packets[good] = packets[i];
         sas_[good++] = sas_[i];
     }
-    if (good == 0) return;
-    ipsec_admit(db_, esp_, packets, sas_.data(), fates_.data(), good);
+    if (good > 0) authentic(packets, good, out);
+}
+
+// authentic - what came out of the SAs in sas_. `packets` are overwritten.
+void Pass::authentic(Mbuf** packets, uint16_t n, Departure& out) noexcept {
+    ipsec_admit(db_, esp_, packets, sas_.data(), fates_.data(), n);
     uint16_t in = 0;
-    for (uint16_t i = 0; i < good; ++i) {
+    for (uint16_t i = 0; i < n; ++i) {
         if (fates_[i].way == IpsecWay::refused) refuse(&packets[i]->rte, fates_[i].esp, out);
         else packets[in++] = packets[i];
     }
@@ -374,26 +388,36 @@ void Pass::send_own(rte_mbuf* p, Departure& out) noexcept {
 void Pass::protect(Departure& out) noexcept {
     const uint16_t n = protect_.n;
     protect_.n = 0;
+    if (waits_) return begin_protect(n, out);
     esp_output(esp_, protect_.sas.data(), protect_.packets.data(), esp_fates_.data(), n);
+    uint16_t good = 0;
+    for (uint16_t i = 0; i < n; ++i) {
+        if (__builtin_expect(!esp_fates_[i].ok(), 0)) {
+            refuse(&protect_.packets[i]->rte, esp_fates_[i], out);
+            continue;
+        }
+        protect_.packets[good] = protect_.packets[i];
+        protect_.sas[good++] = protect_.sas[i];
+    }
+    wrapped(protect_.packets.data(), protect_.sas.data(), good, out);
+}
+
+// wrapped - ESP packets, of these SAs: to be sent, in pieces where their way wants it.
+void Pass::wrapped(Mbuf** packets, Sa* const* sas, uint16_t n, Departure& out) noexcept {
     std::array<rte_mbuf*, kPassBurst> outer;
-    uint16_t good = 0, ready = 0;
+    uint16_t ready = 0;
     const auto leave = [&](rte_mbuf* p) {
         if (ready == kPassBurst) send_outer(outer.data(), std::exchange(ready, uint16_t{0}), out);
         outer[ready++] = p;
     };
     for (uint16_t i = 0; i < n; ++i) {
-        rte_mbuf* p = &protect_.packets[i]->rte;
-        if (__builtin_expect(!esp_fates_[i].ok(), 0)) {
-            refuse(p, esp_fates_[i], out);
-            continue;
-        }
-        ++good;
-        const uint32_t most = protect_.sas[i]->path.mtu();
+        rte_mbuf* p = &packets[i]->rte;
+        const uint32_t most = sas[i]->path.mtu();
         if (__builtin_expect(most == 0 || p->pkt_len <= most, 1)) {
             leave(p);
             continue;
         }
-        Mbuf* list = cut_after(esp_, *protect_.sas[i], protect_.packets[i], most);
+        Mbuf* list = cut_after(esp_, *sas[i], packets[i], most);
         if (list == nullptr) {
             out.die(p, Drop::no_mbuf);
             continue;
@@ -401,7 +425,7 @@ void Pass::protect(Departure& out) noexcept {
         leave(take_next(list));
         for (; list != nullptr; leave(take_next(list))) stats_.made.add(1);
     }
-    lane_.counts->protect.add(good);
+    lane_.counts->protect.add(n);
     send_outer(outer.data(), ready, out);
 }
 
@@ -470,6 +494,92 @@ void Pass::kernel_packets(Departure& out) noexcept {
         }
     }
     if (protect_.n > 0) protect(out);
+}
+
+// ---- an engine that takes its time. What it is given is dead for its stream, and what comes back is made: in the
+// leader's turn, whichever stream of the lane it was.
+
+void Pass::begin_open(Mbuf** packets, uint16_t n, Departure& out) noexcept {
+    std::array<uint64_t, kPassBurst> tags;
+    for (uint16_t i = 0; i < n; ++i) tags[i] = kInbound | (sas_[i] == nullptr ? 0 : sas_[i]->terms.id);
+    esp_submit_input(esp_, sas_.data(), packets, tags.data(), esp_fates_.data(), n);
+    begun(packets, sas_.data(), n, out);
+}
+
+void Pass::begin_protect(uint16_t n, Departure& out) noexcept {
+    std::array<uint64_t, kPassBurst> tags;
+    for (uint16_t i = 0; i < n; ++i) tags[i] = protect_.sas[i]->terms.id;
+    esp_submit_output(esp_, protect_.sas.data(), protect_.packets.data(), tags.data(), esp_fates_.data(), n);
+    begun(protect_.packets.data(), protect_.sas.data(), n, out);
+}
+
+void Pass::begun(Mbuf** packets, Sa* const* sas, uint16_t n, Departure& out) noexcept {
+    uint64_t taken = 0;
+    for (uint16_t i = 0; i < n; ++i) {
+        if (!esp_fates_[i].ok()) {
+            refuse(&packets[i]->rte, esp_fates_[i], out);
+            continue;
+        }
+        ++taken;
+        ++lane_.working[sas[i]->terms.id];
+        gateway_.db().sad().begin_work(sas[i]->terms.id, 1);
+    }
+    stats_.drop(Drop::to_device, taken);
+}
+
+// back - one packet less at work with its SA's key.
+void Pass::back(const EspDone& done) noexcept {
+    const auto id = static_cast<uint32_t>(done.tag);
+    --lane_.working[id];
+    gateway_.db().sad().end_work(id, 1);
+}
+
+uint16_t Pass::from_device(Departure& out) noexcept {
+    if (!waits_ || esp_in_flight(esp_) == 0) return 0;
+    std::array<EspDone, kPassBurst> done;
+    const uint16_t n = esp_reap(esp_, done.data(), kPassBurst);
+    stats_.made.add(n);
+    std::array<Mbuf*, kPassBurst> sealed, open;
+    std::array<Sa*, kPassBurst> by;
+    uint16_t outward = 0, inward = 0;
+    for (uint16_t i = 0; i < n; ++i) {
+        back(done[i]);
+        if (!done[i].fate.ok()) {
+            refuse(&done[i].packet->rte, done[i].fate, out);
+        } else if ((done[i].tag & kInbound) != 0) {
+            sas_[inward] = done[i].sa;
+            open[inward++] = done[i].packet;
+        } else {
+            by[outward] = done[i].sa;
+            sealed[outward++] = done[i].packet;
+        }
+    }
+    if (outward > 0) wrapped(sealed.data(), by.data(), outward, out);
+    if (inward > 0) authentic(open.data(), inward, out);
+    if (onward_.n > 0) onward(out);
+    return n;
+}
+
+void Pass::leave_device() noexcept {
+    if (!waits_) return;
+    constexpr int kPatienceMs = 1000;
+    for (int i = 0; i < kPatienceMs && esp_in_flight(esp_) > 0; ++i) {
+        std::array<EspDone, kPassBurst> done;
+        const uint16_t n = esp_reap(esp_, done.data(), kPassBurst);
+        for (uint16_t k = 0; k < n; ++k) {
+            back(done[k]);
+            m_freem(done[k].packet);
+        }
+        stats_.made.add(n);
+        stats_.drop(Drop::drained, n);
+        if (n == 0) rte_delay_us_sleep(1000);
+    }
+    const uint32_t left = esp_in_flight(esp_);
+    if (left == 0) return;
+    stats_.made.add(left);
+    stats_.drop(Drop::drained, left);
+    lane_.esp.reset();
+    for (uint32_t id = 0; id < lane_.working.size(); ++id) gateway_.db().sad().end_work(id, std::exchange(lane_.working[id], 0));
 }
 
 // ---- other lanes (G1)

@@ -79,6 +79,10 @@ class Pass {
     void from_kernel(rte_mbuf** frames, uint16_t n, Departure& out) noexcept;
     // from_lanes - what other lanes have for this one. The lane's leader.
     void from_lanes(const Handed* list, uint16_t n, Departure& out) noexcept;
+    // from_device - what a crypto device has done since. Returns how many. The lane's leader.
+    [[nodiscard]] uint16_t from_device(Departure& out) noexcept;
+    // leave_device - what it still has dies, after some patience. Control thread, the lanes have stopped; the lane's leader.
+    void leave_device() noexcept;
     // hand_over - what this turn has for other lanes. Its end.
     void hand_over() noexcept;
 
@@ -88,6 +92,12 @@ class Pass {
     void admit(Departure& out) noexcept;
     void open(Departure& out) noexcept;
     void open_all(Mbuf** packets, uint16_t n, Departure& out) noexcept;
+    void authentic(Mbuf** packets, uint16_t n, Departure& out) noexcept;
+    void begin_open(Mbuf** packets, uint16_t n, Departure& out) noexcept;
+    void begin_protect(uint16_t n, Departure& out) noexcept;
+    void begun(Mbuf** packets, Sa* const* sas, uint16_t n, Departure& out) noexcept;
+    void back(const EspDone& done) noexcept;
+    void wrapped(Mbuf** packets, Sa* const* sas, uint16_t n, Departure& out) noexcept;
     [[nodiscard]] uint16_t keep_mine(Mbuf** packets, uint16_t n) noexcept;
     [[nodiscard]] bool mine(rte_mbuf* p, ChildId child) noexcept;
     void post(uint16_t lane, const Handed& handed) noexcept;
@@ -123,6 +133,7 @@ class Pass {
     const bool inside_;
     const uint16_t port_, number_;  // number_: the lane's
     const bool alone_;              // there is one lane: every SA is its own
+    const bool waits_;              // the engine takes its time
     StreamStats& stats_;
     std::vector<Post> posts_;
     std::unique_ptr<Reassembly> reassembly_;

@@ -105,6 +105,8 @@ ZoneInput Buffers::input(int node) const {
     in.from_kernel = routes ? kFromKernel : 0;
     const bool ipsec = any_mode(settings_, [](const Engine& engine) { return engine.ipsec; });
     in.handed_over = (ipsec || !fixed) && settings_.nb_cores > 1 ? settings_.nb_cores * kHandoverRing : 0;
+    const bool device = settings_.esp_engine.starts_with("cryptodev");
+    in.with_device = (ipsec || !fixed) && device ? settings_.nb_cores * kEspFlights * kEspBurst : 0;
     in.pieces = ipsec ? kPieces.mbufs : 0;
     if (any_mode(settings_, "sendfile") || !fixed) in.files = page_cache_pages(settings_);
     in.file_ahead = settings_.sendfile_ahead;

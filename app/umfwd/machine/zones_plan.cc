@@ -39,6 +39,7 @@ Term in_hand(const ZoneInput& in) {
     return {"bursts in hand", uint64_t{in.lcores} * in.burst * 2};
 }
 Term from_kernel(const ZoneInput& in) { return {"frames of the kernel", ports(in) * in.from_kernel}; }
+Term with_device(const ZoneInput& in) { return {"packets with a crypto device", in.with_device}; }
 Term cached(const ZoneInput& in) { return {"caches of lcores", caches(in)}; }
 
 }  // namespace
@@ -48,6 +49,7 @@ std::vector<Term> packet_terms(const ZoneInput& in) {
                             transmit_rings(in), soft_rings(in), in_hand(in), cached(in)};
     if (in.to_kernel > 0) terms.push_back({"packets for the kernel", in.to_kernel});
     if (in.handed_over > 0) terms.push_back({"packets for other lcores", in.handed_over});
+    if (in.with_device > 0) terms.push_back(with_device(in));
     if (in.pieces > 0) terms.push_back({"fragments that wait for the rest", queues(in, in.rx_ports, in.rxq) * in.pieces});
     return terms;
 }
@@ -60,6 +62,7 @@ std::vector<Term> header_terms(const ZoneInput& in) {
                             cached(in)};
     if (in.cuts) terms.push_back({"heads of fragments", transmit_rings(in).n + soft_rings(in).n});
     if (in.from_kernel > 0) terms.push_back(from_kernel(in));
+    if (in.with_device > 0) terms.push_back(with_device(in));
     if (in.files == 0) return terms;
     // A packet of a file is a head and one piece, or two where it goes over the end of a page.
     terms.push_back({"pieces of files", 2 * (transmit_rings(in).n + soft_rings(in).n)});
@@ -73,6 +76,7 @@ std::vector<Term> header_terms(const ZoneInput& in) {
 std::vector<Term> cluster_terms(const ZoneInput& in) {
     std::vector<Term> terms{transmit_rings(in), soft_rings(in), in_hand(in), cached(in)};
     if (in.from_kernel > 0) terms.push_back(from_kernel(in));
+    if (in.with_device > 0) terms.push_back(with_device(in));
     return terms;
 }
 

@@ -23,6 +23,7 @@ struct ZoneInput {  // what the sum is made from
     bool cuts = false;          // mode frag may run: what is sent may have a head besides its view
     uint32_t to_kernel = 0, from_kernel = 0;  // a mode that routes may run: what its door holds, the latter per port
     uint32_t handed_over = 0;   // mode esp may run on several lcores: what their rings hold
+    uint32_t with_device = 0;   // mode esp with a crypto device: what can be in flight, all lcores
     uint32_t pieces = 0;        // mode esp: what a queue keeps of packets that are not whole
     uint32_t files = 0;         // mode sendfile may run: pages of its cache
     uint16_t file_ahead = 0, file_payload = 0;

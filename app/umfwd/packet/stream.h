@@ -49,9 +49,10 @@ inline constexpr uint16_t kMaxBurst = 512;  // testpmd's limit
     X(policy, "policy")            /* mode esp: a policy discards it, wants it protected, or none has it */ \
     X(no_sa, "no-sa")              /* no SA for what came, or none yet for what is to be protected */ \
     X(handed_over, "handed-over")  /* given to the lcore that has the SA */    \
-    X(lane_full, "lane-full")      /* that lcore is behind */                  \
+    X(lane_full, "lane-full")      /* that lcore, or the crypto device, is behind */ \
     X(merged, "merged")            /* fragments that are in a packet now: no loss */ \
     X(fragment, "fragment")        /* that could not be put together: lost ones, overlaps, too many */ \
+    X(to_device, "to-device")      /* given to a crypto device; what comes back is made */ \
     X(keepalive, "keepalive")      /* of a NAT's memory: no loss */            \
     X(drained, "drained")          /* still queued when forwarding stopped */
 
