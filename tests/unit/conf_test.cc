@@ -205,6 +205,7 @@ TEST(Conf, PortsRoutesAndNeighboursAreUnderstood) {
 [[port]]
 name = "lan"
 device = "0000:00:04.0"
+side = "inside"
 [[port]]
 name = "wan"
 device = "net_af_packet0,iface=eth0"
@@ -224,6 +225,7 @@ mac = "02:00:00:00:00:07"
     const Conf& c = *read.conf;
     EXPECT_EQ(c.ports[1].device_name(), "net_af_packet0");
     EXPECT_EQ(c.ports[1].mtu, 9000u);
+    EXPECT_TRUE(c.ports[0].inside && !c.ports[1].inside) << "outside, if nothing is said";
     ASSERT_EQ(c.ports[1].addresses.size(), 2u);
     EXPECT_EQ(address_text(c.ports[1].addresses[0].address), "10.0.0.1");
     EXPECT_EQ(c.ports[1].addresses[1].bits, 64u);
@@ -271,6 +273,7 @@ TEST(Conf, EveryWrongValueGetsItsLine) {
         {"port", "name = 1", "port.name = 1: expected a string"},
         {"port", "device = \"\"", "port.device = \"\": expected a string"},
         {"port", "mtu = 67", "port.mtu = 67: expected a number from 68 to 9710"},
+        {"port", "side = \"within\"", "port.side = \"within\": expected one of outside, inside"},
         {"port", "mtu = 9711", "port.mtu = 9711: expected a number from 68 to 9710"},
         {"port", "mtu = 1500.0", "port.mtu = 1500: expected a number from 68 to 9710"},
         {"port", "addresses = [\"10.1.0.1/16\", \"10.2.0.1\"]", "port.addresses = \"10.2.0.1\": expected an address with its network"},

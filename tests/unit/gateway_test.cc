@@ -621,6 +621,26 @@ TEST_F(GatewayTest, APacketThatOthersShareIsNotWritten) {
     m_freem(twin);
 }
 
+// Whichever mbuf there is none of: the packet dies under its name, and nothing is lost.
+TEST_F(GatewayTest, EveryMbufThatIsNotThereIsCounted) {
+    Peer p = peer(0x1000);
+    publish(usual(p.child));
+    uint64_t sent = 0;
+    for (uint32_t nth = 1; nth < 7; ++nth) {
+        Mbuf* m = received(frame(0, udp_packet({}, 1200)));
+        Mbuf* twin = m_copypacket(m, M_NOWAIT);
+        arrive(0, m);
+        alloc_faults_arm(nth);
+        turn();
+        alloc_faults_arm(0);
+        sent += texts(out_of(1, kNext)).size();
+        m_freem(twin);
+    }
+    EXPECT_EQ(sent + drops(Drop::no_mbuf) + drops(Drop::read_only), 6u);
+    EXPECT_GT(drops(Drop::no_mbuf), 0u);
+    EXPECT_GT(sent, 0u);
+}
+
 // ---- exemptions, and the kernel
 
 std::string icmp6(uint8_t type, int hops, const std::string& to) {
