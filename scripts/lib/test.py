@@ -240,7 +240,8 @@ def c_programs(names):
 FUZZ = "fuzz verbs"
 # Fuzzers that do not care who counts references: their names, programs, corpora, runs, and the longest input.
 OTHER_FUZZERS = (("fuzz esp", "esp_fuzz", "corpus_esp", 8000, 400),
-                 ("fuzz esp headers", "header_fuzz", "corpus_headers", 200000, 160))
+                 ("fuzz esp headers", "header_fuzz", "corpus_headers", 200000, 160),
+                 ("fuzz fragments", "fragment_fuzz", "corpus_fragments", 10000, 400))
 
 
 def schemes_to_fuzz(names):

@@ -23,62 +23,14 @@
 #include "lib/mbuf/verbs.h"
 #include "lib/mbuf/verify.h"
 #include "tests/fuzz/fuzz_eal.h"
+#include "tests/fuzz/heap_packet.h"
 
 namespace umbuf {
 namespace {
 
-using Bytes = std::vector<std::byte>;
 std::unique_ptr<EspLane> lane;
 uint32_t failing = 0;    // the allocation that fails in the next packet; 0: none
 uint64_t offloads = 0;   // what the next packet sent leaves to the device
-
-void must(bool holds, const char* what) {
-    if (holds) return;
-    std::fprintf(stderr, "esp_fuzz: scheme %s: %s\n", refs_in_use().name, what);
-    std::abort();
-}
-
-// ---- packets on the heap
-
-// forget - the last holder has gone: the memory is as it was made, whoever read it.
-void forget(void* at, uint32_t, void* made) {
-    const std::unique_ptr<Bytes> was(static_cast<Bytes*>(made));
-    must(std::memcmp(at, was->data(), was->size()) == 0, "a source was written");
-    delete[] static_cast<std::byte*>(at);
-}
-
-// on_heap - the packet in mbufs of `cuts` bytes, in turn, over memory that ends where they end.
-Mbuf* on_heap(const Bytes& bytes, std::span<const uint8_t> cuts) {
-    Mbuf* first = m_gethdr(M_NOWAIT, MT_DATA);
-    Mbuf* last = first;
-    const auto fill = [](Mbuf* m, const std::byte* from, size_t n) {
-        std::byte* at = new std::byte[n == 0 ? 1 : n];
-        if (n > 0) std::memcpy(at, from, n);
-        auto made = std::make_unique<Bytes>(at, at + n);
-        must(m_extadd(m, at, static_cast<uint32_t>(n == 0 ? 1 : n), forget, made.release(), M_RDONLY) == 0, "m_extadd failed");
-        m->set_len(static_cast<uint32_t>(n));
-    };
-    size_t at = 0, turn = 0;
-    do {
-        size_t n = cuts.empty() ? bytes.size() : cuts[turn++ % cuts.size()];
-        if (turn > 200) n = bytes.size();
-        n = std::min(n, bytes.size() - at);
-        if (last->len() != 0 || turn > 1) {
-            last->set_next(m_get(M_NOWAIT, MT_DATA));
-            last = last->next();
-        }
-        fill(last, bytes.data() + at, n);
-        at += n;
-    } while (at < bytes.size());
-    m_calchdrlen(first);
-    return first;
-}
-
-Bytes bytes_of(const Mbuf* m) {
-    Bytes b(m_length(m));
-    must(m_copydata(m, 0, static_cast<uint32_t>(b.size()), b.data()) == 0, "m_copydata failed");
-    return b;
-}
 
 // ---- the SA and what is done under it
 
