@@ -250,6 +250,17 @@ TEST_F(BookTest, N3_ASequenceFileRemembersWhatAnSaHasSent) {
     here->answer("sa delete to-b");
     EXPECT_TRUE(contains(file_text(file), " last 41 ")) << file_text(file);
     EXPECT_EQ(add(""), "");
+    {
+        // Also with a lane that turns: who says it again at once waits until it has left.
+        std::jthread turning([this](const std::stop_token& end) {
+            for (readers_.enter(0); !end.stop_requested(); sched_yield()) readers_.quiescent(0);
+            readers_.leave(0);
+        });
+        for (int i = 0; i < 8; ++i) {
+            here->answer("sa delete to-b");
+            EXPECT_EQ(add(""), "") << i;
+        }
+    }
     EXPECT_EQ(pass(), Xfrm::ok);
     EXPECT_TRUE(contains(here->answer("sa show to-b"), "  sequence 42\n"));
     here->book.reset();  // the halt

@@ -47,7 +47,6 @@ Book::~Book() {
 // ---- SAs
 
 Status Book::add_sa(ConfSa said, uint64_t now_s) {
-    collect();
     if (const Status free = check_name(said.name); !free) return free;
     if (const Status fresh = check_key(said); !fresh) return fresh;
     Result<std::unique_ptr<NamedSa>> made = make(std::move(said), now_s);
@@ -57,7 +56,6 @@ Status Book::add_sa(ConfSa said, uint64_t now_s) {
 }
 
 Status Book::rekey_sa(ConfSa fresh, uint64_t keep_s, uint64_t now_s) {
-    collect();
     const std::string name = fresh.name;
     const NamedSa* old = find(name);
     if (old == nullptr) return no_sa(name);
@@ -96,14 +94,21 @@ Status Book::check_name(const std::string& name) const {
 }
 
 // check_key - N3. The same key in the other direction is the other end of the same SA: for tests.
-Status Book::check_key(const ConfSa& said) const {
+Status Book::check_key(const ConfSa& said) {
+    let_leave(said);
     if (!counts_nonces(said.terms.algorithm)) return {};
-    const auto taken = [&said](const NamedSa& sa) { return same_key(said.key, sa.said.key) && !ends_of_one(said, sa.said); };
     for (const auto& [name, sa] : sas_)
-        if (taken(*sa)) return Error{EEXIST, fmt::format("expected another key, or nonces would be used twice, than that of SA \"{}\"", name)};
-    for (const Leaving& leaving : leaving_)
-        if (taken(*leaving.sa)) return Error{EBUSY, fmt::format("packets of the SA that had this key, \"{}\", are in flight: expected another key, or a moment", leaving.sa->said.name)};
+        if (same_key(said.key, sa->said.key) && !ends_of_one(said, sa->said))
+            return Error{EEXIST, fmt::format("expected another key, or nonces would be used twice, than that of SA \"{}\"", name)};
     return {};
+}
+
+// let_leave - an SA that had this key or this file is out of the lanes, and its numbers are known. They turn in no time.
+void Book::let_leave(const ConfSa& said) {
+    for (const Leaving& leaving : leaving_)
+        if (const ConfSa& had = leaving.sa->said; same_key(said.key, had.key) || (!said.seq_file.empty() && said.seq_file == had.seq_file))
+            db_.grace.wait(leaving.token);
+    collect();
 }
 
 // check_engine - an algorithm is tried with published examples before it is used for the first time.

@@ -120,7 +120,8 @@ class Book {
     [[nodiscard]] Result<ChildId> use_child(const std::string& name);
     void unuse_child(const std::string& name);
     [[nodiscard]] Status check_name(const std::string& name) const;
-    [[nodiscard]] Status check_key(const ConfSa& said) const;
+    [[nodiscard]] Status check_key(const ConfSa& said);
+    void let_leave(const ConfSa& said);
     [[nodiscard]] Status check_engine(const Algorithm& algorithm);
     [[nodiscard]] Result<std::unique_ptr<SeqFile>> number(ConfSa& said) const;
     [[nodiscard]] Result<std::unique_ptr<NamedSa>> make(ConfSa said, uint64_t now_s);
