@@ -291,7 +291,7 @@ TEST_F(BookTest, LimitsAreToldOnceAndADeadSaIsSeenBeforeItGoes) {
     EXPECT_EQ(pass(), Xfrm::out_no_states);
     // By the clock, idle or not.
     here->answer(sa_line("timed", "b", false, 0x1000, 5, "soft-seconds 10 hard-seconds 20"));
-    for (const uint64_t age : {9, 10, 19, 20}) {
+    for (const uint64_t age : {9u, 10u, 19u, 20u}) {
         here->book->poll(here->now_s + age);
         EXPECT_EQ(here->take_events(), age == 10 ? "soft timed\n" : age == 20 ? "hard timed\n" : "") << age;
     }
