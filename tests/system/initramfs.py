@@ -27,14 +27,19 @@ while read -r module; do insmod "/lib/modules/$module" || echo "no module $modul
 stty raw -echo </dev/ttyS1
 exec 3<>/dev/ttyS1
 ip() { /bin/ip "$@"; }  # busybox would take its own
-echo "= 0 0" >&3
-while read -r number command <&3; do
-    eval "$command" </dev/null >/tmp/said 2>&1
-    status=$?
-    cat /tmp/said >&3
-    echo "
+serve() {
+    echo "= 0 0" >&3
+    while read -r number command <&3; do
+        eval "$command" </dev/null >/tmp/said 2>&1
+        status=$?
+        cat /tmp/said >&3
+        echo "
 = $number $status" >&3
-done
+    done
+}
+# Not by the first process: it is told when a stranger's child ends, and forgets what it has read of a line.
+serve &
+wait
 """
 
 
