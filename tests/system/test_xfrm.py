@@ -66,7 +66,8 @@ class World:
         logs = case.LOGS / "xfrm"
         shutil.rmtree(logs, ignore_errors=True)
         self.lab = lab.Lab(logs, huge=False)
-        self.settled = False
+        self.hash = None  # of the file that the guest serves, when it does
+        self.waited = False
         try:
             self.link = self.lab.namespace("l")
             set_sysctl(self.link, "ipv6/conf/default/disable_ipv6", 1)  # nobody but the two may speak here
@@ -83,15 +84,17 @@ class World:
 
     def settle(self):
         """Wait for the guest, and give it what all tests want of it."""
-        if self.settled:
+        if self.hash:
             return
+        if self.waited:
+            raise lab.LabError("the guest did not boot, which an earlier test says")
+        self.waited = True
         self.guest.ready()
         self.guest.run(" && ".join((
             "ip link set lo up", "echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad", "echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_ra",
             "ip link set eth0 up", "ip addr add 10.9.2.2/24 dev eth0", "ip addr add fd09:2::2/64 dev eth0 nodad",
             f"dd if=/dev/urandom of=/srv/file bs={FILE_BYTES} count=1", "httpd -p [::]:8000 -h /srv", "{ encapsulating_socket 4500 & }")))
         self.hash = self.guest.run("sha256sum /srv/file").split()[0]
-        self.settled = True
 
 
 def why_not():
@@ -110,7 +113,7 @@ class Xfrm(case.SystemTest):
         super().setUp()
         if reason := why_not():
             self.skipTest(reason)
-        self.assertIsNot(Xfrm.world, False, "the guest did not boot, which an earlier test says")
+        self.assertIsNot(Xfrm.world, False, "there is no guest, which an earlier test says")
         if Xfrm.world is None:
             Xfrm.world = False
             Xfrm.world = World()
