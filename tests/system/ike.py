@@ -119,8 +119,8 @@ secrets {{ ike-peer {{ secret = "{SECRET}" }} }}
         found = re.findall(rf"{child}-\d+ {{name={child} [^}}]*?state=INSTALLED [^}}]*?packets-in=(\d+) [^}}]*?packets-out=(\d+)", text)
         return tuple(sum(map(int, column)) for column in zip(*found))
 
-    def terminate(self):
-        self.swanctl("--terminate", "--ike", "peer")
+    def terminate(self, *what):
+        self.swanctl("--terminate", *(what or ("--ike", "peer")))
 
     def stop(self):
         self.program.stop(signal.SIGTERM)

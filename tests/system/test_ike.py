@@ -142,6 +142,15 @@ class Ike(gateways.Gateways):
                 self.charon["b"].terminate()
                 self.is_clean("a")
 
+        # What the kernels of both gateways say to each other.
+        for more in "", "encap = yes":
+            self.load({"gw": lambda side: f"mode = transport\n{GCM}"}, more)
+            self.charon["a"].initiate("gw")
+            self.ping(self.router["a"], UNITS["b"], 1000)
+            self.assertEqual(self.charon["b"].carried("gw"), (3, 3))
+            self.charon["a"].terminate()
+            self.is_clean("b")
+
         # Selectors: one child for TCP, one for a range of addresses, one for IPv6, an exception, and the rest.
         self.serve(megabytes=1)
         for i in 66, 67:
@@ -175,6 +184,14 @@ class Ike(gateways.Gateways):
         spis = self.agreed("net", but=spis)
         # An SA that somebody takes away by hand.
         lab.run([lab.ROOT / "scripts" / "umctl", self.control("b"), "sa", "delete", "all"])
+        self.agreed("net", but=spis)
+        self.ping(self.a, address("b"), 56)
+        # Two CHILD_SAs of the same selectors have one child here, which sends by the later one. When that goes, the
+        # other has to be rekeyed.
+        self.load({"net": between, "twin": between})
+        spis = self.agreed("net")
+        self.charon["a"].initiate("twin")
+        self.charon["a"].terminate("--child", "twin")
         self.agreed("net", but=spis)
         self.ping(self.a, address("b"), 56)
         # A charon that is killed leaves SAs behind, which the next one takes away.
