@@ -172,11 +172,14 @@ static bool on_events(void* self, int fd, watcher_event_t event) {
     return false;
 }
 
+// subscribe - to events, of a umfwd that speaks the words that we know.
 static bool subscribe(Umfwd* umfwd) {
-    static const char kEvents[] = "events\n";
+    static const char kHello[] = "protocol\nevents\n";
     Line* line = &umfwd->events;
     if (!call(line, umfwd->path)) return false;
-    if (write_all(line, kEvents, strlen(kEvents)) && read_answer(line, NULL) == kOk) return true;
+    const char* protocol = write_all(line, kHello, strlen(kHello)) ? next_line(line) : NULL;
+    const bool known = protocol != NULL && streq(protocol, "umbuf-control 1");
+    if (known && read_answer(line, NULL) == kOk && read_answer(line, NULL) == kOk) return true;
     hang_up(line);
     errno = EPROTO;
     return false;
