@@ -13,6 +13,7 @@ import lab
 from gateways import address
 
 UNITS = {"a": "192.0.2.1", "b": "192.0.2.2"}
+UNITS6 = {"a": "fd09:ff::1", "b": "fd09:ff::2"}
 NETS = {side: f"{address(side, 0)}/24" for side in UNITS}
 GCM = "esp_proposals = aes128gcm16"
 
@@ -68,10 +69,10 @@ class Ike(gateways.Gateways):
         there.adopt(f"{self.tag}b0", f"{address('b', 1)}/24")
         self.start_charon("b", there, "kernel-libipsec")
 
-    def load(self, children, more=""):
+    def load(self, children, more="", units=UNITS):
         """The same children at both ends. children: name -> a function that says this side's words."""
         for side, charon in self.charon.items():
-            charon.load(UNITS[side], UNITS[other(side)], {name: words(side) for name, words in children.items()}, more)
+            charon.load(units[side], units[other(side)], {name: words(side) for name, words in children.items()}, more)
 
     # ---- what is seen
 
@@ -132,10 +133,11 @@ class Ike(gateways.Gateways):
         if later := case.of_another_part(0):
             self.skipTest(later)
         self.start_two()
-        for proposal, more in (("aes256gcm16-esn", ""), ("chacha20poly1305", "encap = yes"), ("aes128gmac", ""), ("aes128-sha1", "encap = yes"),
-                               ("aes192-sha384-esn", ""), ("aes256ctr-sha512", ""), ("null-sha256", "")):
+        for proposal, more, units in (("aes256gcm16-esn", "", UNITS6), ("chacha20poly1305", "encap = yes", UNITS6), ("aes128gmac", "", UNITS),
+                                      ("aes128-sha1", "encap = yes", UNITS), ("aes192-sha384-esn", "", UNITS), ("aes256ctr-sha512", "", UNITS),
+                                      ("null-sha256", "", UNITS)):
             with self.subTest(proposal):
-                self.load({"net": lambda side: between(side, f"esp_proposals = {proposal}")}, more)
+                self.load({"net": lambda side: between(side, f"esp_proposals = {proposal}")}, more, units)
                 self.charon["a"].initiate("net")
                 self.assertIn("1 received", self.a.run("ping", "-c1", "-W5", "-s1000", address("b")))
                 self.assertEqual("encap=yes" in self.charon["a"].swanctl("--list-sas", "--raw"), bool(more))
