@@ -80,7 +80,7 @@ TEST_F(LinksTest, WhatOneEndSendsTheOtherReceives) {
     settings_.links = 2;
     settings_.port_modes = {{{0}, "seqgen"}, {{1, 2}, "io"}};
     settings_.mode = "macswap";  // the port that is left
-    for (const uint16_t lanes : {1, 2}) {  // also: the names are free again
+    for (const uint16_t lanes : {uint16_t{1}, uint16_t{2}}) {  // also: the names are free again
         settings_.nb_cores = lanes;
         auto f = make();
         ASSERT_EQ(f->ports().size(), 4u);
