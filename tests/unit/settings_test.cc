@@ -176,8 +176,8 @@ TEST(Settings, ABoundIsInsideAndTheNextValueIsNot) {
     EXPECT_EQ(refusal({"--burst=0"}), "--burst=0: expected a number from 1 to 512");
     EXPECT_EQ(refusal({"--burst=513"}), "--burst=513: expected a number from 1 to 512");
     EXPECT_EQ(good({"--tap=wan"}).tap, "wan");
-    EXPECT_EQ(refusal({"--tap=a/b"}), "--tap=a/b: expected a name of up to 11 characters");
-    EXPECT_EQ(refusal({"--tap=twelve-chars"}), "--tap=twelve-chars: expected a name of up to 11 characters");
+    EXPECT_EQ(refusal({"--tap=a/b"}), "--tap=a/b: expected a name of up to 11 characters, or none");
+    EXPECT_EQ(refusal({"--tap=twelve-chars"}), "--tap=twelve-chars: expected a name of up to 11 characters, or none");
     EXPECT_EQ(good({"--tap-netns=blue"}).tap_netns, "blue");
     EXPECT_EQ(good({"--routes=4000000"}).routes, 4000000);
     EXPECT_EQ(refusal({"--routes=63"}), "--routes=63: expected a number from 64 to 4000000");
