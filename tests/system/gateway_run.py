@@ -202,7 +202,7 @@ def run(place, seconds, gateway_args=(), progress=None):
         out.write(os.urandom(FILE_BYTES))
     keys, mac_a = new_keys(), "02:00:00:57:41:4e"
     paths = {who: place.path(f"{who}.json") for who in "AB"}
-    common = ["--auto-start", "--tap=none", "--total-num-mbufs=16384", "--stats-period=1", f"--sendfile={file}"]
+    common = ["--auto-start", "--tap=none", "--total-num-mbufs=8192", "--stats-period=1", f"--sendfile={file}"]
 
     def start(who, wan, conf, hosts, cpu, *more):
         write_private(place.path(f"{who}.toml"), conf)
@@ -225,7 +225,7 @@ def run(place, seconds, gateway_args=(), progress=None):
     return judge(lab.load_json(paths["A"]), lab.load_json(paths["B"]), statuses)
 
 
-MEMORY_MB = 512  # each: the tables of routes are most of it
+MEMORY_MB = 320  # each: the tables of routes are most of it
 
 
 def text(summary):
