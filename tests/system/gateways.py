@@ -122,13 +122,14 @@ child = "peer"
             router.ip(*(["-6"] if v6 else []), "route", "add", net, "via", via)
         self.router[side], self.gateway[side] = router, gateway
 
-    def start(self, outer=4, lcores=None, **both):
+    def start(self, outer=4, lcores=None, options=None, **both):
+        """`lcores` and `options`: by side."""
         for side in SIDES:
             self.host(side)
         self.wire()
         for side in SIDES:
             n = (lcores or {}).get(side, 1)
-            self.start_gateway(side, self.conf(side, outer, lcores=n, **both), lcores=n)
+            self.start_gateway(side, self.conf(side, outer, lcores=n, **both), *(options or {}).get(side, ()), lcores=n)
 
     @staticmethod
     def pinged(host):

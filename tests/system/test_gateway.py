@@ -35,8 +35,8 @@ def is_inner(frame):
 
 @case.needs_root
 class Gateway(gateways.Gateways):
-    def passes(self, sizes, outer):
-        self.start(outer=outer, lcores={"a": 2, "b": 1})
+    def passes(self, sizes, outer, **options):
+        self.start(outer=outer, lcores={"a": 2, "b": 1}, options=options)
         self.serve(megabytes=1)
         with contextlib.closing(wire_socket(f"{self.tag}wb", 0.0)) as wire:
             for v6 in False, True:
@@ -61,7 +61,10 @@ class Gateway(gateways.Gateways):
         self.passes((0, 1, 56, 1000, 1400), outer=4)
 
     def test_ping_and_tcp_pass_through_an_ipv6_tunnel(self):
-        self.passes((0, 56, 1300), outer=6)
+        """And B leaves the cryptography to a device."""
+        self.passes((0, 56, 1300), outer=6, b=["--esp-engine=cryptodev:crypto_openssl"])
+        drops = self.drops("b")
+        self.assertGreater(drops["to-device"], 0, drops)
 
     def test_nobody_else_is_let_in(self):
         """A replay, a damaged packet, another SPI, and plaintext that should be ESP: dropped by B, under their names."""
