@@ -20,6 +20,12 @@ def tunnel(outer=4, link=LINK):
 
 @case.needs_root
 class GatewayMtu(gateways.Gateways):
+    def host(self, side):
+        """One that believes in 1,500 bytes until it is told."""
+        super().host(side)
+        for v6 in False, True:
+            getattr(self, side).ip(*(["-6"] if v6 else []), "route", "replace", "default", "via", address(side, 1, v6=v6))
+
     def probe(self, host, to, length, df="do"):
         """One ping, whose IP packet is so long: what is said of it."""
         return host.run("ping", "-c1", "-W0.5", "-M", df, "-s", str(length - HEAD[":" in to]), to, check=False)
