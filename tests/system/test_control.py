@@ -62,11 +62,9 @@ class Control(gateways.Gateways):
     def talk(self, v6, answers):
         answers[v6] = self.a.run("ping", "-c", "1000", "-i", "0.002", "-s", "1000", "-w", "60", address("b", v6=v6))
 
-    def test_rekeys_under_load_lose_nothing_and_reorder_nothing(self):
-        self.start_both()
+    def rekey_under_load(self):
         for v6 in False, True:
             self.reach(self.a, address("b", v6=v6))
-        self.say("a", "events")
         answers = {}
         talks = [threading.Thread(target=self.talk, args=(v6, answers)) for v6 in (False, True)]
         for talk in talks:
@@ -88,13 +86,9 @@ class Control(gateways.Gateways):
         self.assertGreater(rekeyed, 100)
         for side in SIDES:
             self.assertNotIn("Xfrm", "\n".join(self.say(side, "sa show all")))
-        self.end()
         self.assertIn("gone in/", "\n".join(self.says["a"].events))
 
-    def test_a_reload_takes_a_file_whole_or_not_at_all(self):
-        self.start_both()
-        to = address("b")
-        self.reach(self.a, to)
+    def reload_with_errors_and_without(self, to):
         for side in SIDES:
             self.say(side, "policy add name by-hand in priority 9 action discard")
         before = {side: self.say(side, "policy list") for side in SIDES}
@@ -117,8 +111,9 @@ class Control(gateways.Gateways):
             self.say(side, "reload")
         self.ping(self.a, to, 56)
         self.assertIn("spi 0x2001", self.say("a", "sa show out")[0])
-        # A limit is told, and the prompt and the socket see the same.
-        self.say("a", "events")
+
+    def limits_are_told(self, to):
+        """And the prompt and the socket see the same."""
         n = next(KEYS)
         words = f"spi {n:#x} key {n:08x}000102030405060708090a0b0c0d0e0f"
         self.say("b", f"sa rekey in {words}")
@@ -129,4 +124,13 @@ class Control(gateways.Gateways):
         self.gateway["a"].ask("sa show out", "soft reached")
         self.gateway["a"].ask("sa delete out", "umfwd> ")
         self.assertIn("0 received", self.a.run("ping", "-c1", "-W0.3", to, check=False))
+
+    def test_gateways_are_reloaded_and_rekeyed_and_lose_nothing(self):
+        self.start_both()
+        to = address("b")
+        self.reach(self.a, to)
+        self.say("a", "events")
+        self.reload_with_errors_and_without(to)
+        self.rekey_under_load()
+        self.limits_are_told(to)
         self.end()
