@@ -198,7 +198,7 @@ TEST_F(ControlTest, WhoDoesNotReadIsNotReadFrom) {
         if (at < command.size()) continue;
         at = 0;
         ++asked;
-        ASSERT_LT(asked, 1'000'000u) << "it is read from without end";
+        ASSERT_LT(asked, 20'000u) << "it is read from without end";
     }
     std::string got;
     for (int idle = 0; idle < 10;) {
