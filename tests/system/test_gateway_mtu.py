@@ -4,6 +4,8 @@
 # Goal: who sends too much is told how much the tunnel takes, and TCP goes on; what may be cut arrives whole, cut before
 # ESP or after; and a router between the gateways is believed. Method: gateways.py. Kernels are the hosts, and in the
 # last test the router: it answers for each gateway on the other's side, and its way to one of them is narrow.
+import re
+
 import case
 import gateways
 import lab
@@ -26,9 +28,9 @@ class GatewayMtu(gateways.Gateways):
         for v6 in False, True:
             getattr(self, side).ip(*(["-6"] if v6 else []), "route", "replace", "default", "via", address(side, 1, v6=v6))
 
-    def probe(self, host, to, length, df="do"):
+    def probe(self, host, to, length, df="do", patience=5):
         """One ping, whose IP packet is so long: what is said of it."""
-        return host.run("ping", "-c1", "-W0.5", "-M", df, "-s", str(length - HEAD[":" in to]), to, check=False)
+        return host.run("ping", "-c1", f"-W{patience}", "-M", df, "-s", str(length - HEAD[":" in to]), to, check=False)
 
     def pass_by(self, host, to, length, df="do"):
         self.assertIn("1 received", self.probe(host, to, length, df))
@@ -108,8 +110,9 @@ class GatewayMtu(gateways.Gateways):
         to, wide, narrow = address("b"), tunnel(), tunnel(link=NARROW)
         self.reach(self.a, to)
         self.pass_by(self.a, to, narrow)
-        self.assertNotIn("1 received", self.probe(self.a, to, wide))  # the router's way is too narrow, and it says so
-        lab.until(lambda: f"mtu = {narrow}" in self.probe(self.a, to, wide), "the gateway's word", watch=list(self.gateway.values()))
+        self.assertNotIn("1 received", self.probe(self.a, to, wide, patience=0.5))  # the router's way is too narrow, and it says so
+        lab.until(lambda: re.search(rf"mtu ?= ?{narrow}\b", self.probe(self.a, to, wide, patience=0.5)), "the gateway's word",
+                  watch=list(self.gateway.values()))
         self.pass_by(self.a, to, narrow)
         self.pass_by(self.b, address("a"), narrow)
         self.a.ip("route", "flush", "cache")
