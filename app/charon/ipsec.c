@@ -3,6 +3,7 @@
 #include "app/charon/ipsec.h"
 
 #include <collections/linked_list.h>
+#include <processing/jobs/callback_job.h>
 #include <stdio.h>
 #include <string.h>
 #include <threading/mutex.h>
@@ -22,6 +23,7 @@ typedef struct Ipsec {
     linked_list_t* policies;  // [lock] Policy
     rng_t* random;          // [lock] SPIs
     uint32_t tag, next;     // [lock] names of policies
+    bool will_compare;      // [lock] a job that does is scheduled
 } Ipsec;
 
 typedef struct Sa {
@@ -350,6 +352,8 @@ static bool enable_udp_decap(kernel_ipsec_t* public, int fd, int family, uint16_
 
 // ---- what umfwd says
 
+static void compare_later(Ipsec* ipsec);
+
 // An SA that goes without charon having said so is rekeyed, too: whoever took it away, the tunnel is wanted.
 static void happened(void* self, const char* what, const char* name) {
     Ipsec* ipsec = self;
@@ -361,6 +365,7 @@ static void happened(void* self, const char* what, const char* name) {
     while (expiry == NULL && all->enumerate(all, &sa))
         if (streq(sa->name, name)) expiry = expiry_of(sa, streq(what, "hard"));
     all->destroy(all);
+    if (expiry != NULL && streq(what, "gone")) compare_later(ipsec);
     ipsec->lock->unlock(ipsec->lock);
     tell_charon(expiry);
 }
@@ -396,13 +401,14 @@ static void clear_up(Ipsec* ipsec, const char* list) {
     }
 }
 
-// list_of - umfwd's list of `what`; "": it says none. To be freed.
+// list_of - umfwd's list of `what`, to be freed; null: it says none.
 static char* list_of(Ipsec* ipsec, const char* what) {
     char* list = NULL;
     Words words = {.length = 0};
     words_say(&words, "%s list", what);
-    umfwd_ask(ipsec->umfwd, &words, &list);
-    return list;
+    if (umfwd_ask(ipsec->umfwd, &words, &list) == kOk) return list;
+    free(list);
+    return NULL;
 }
 
 static bool is_listed(const char* list, const char* name) {
@@ -435,21 +441,45 @@ static linked_list_t* lost_sas(const Ipsec* ipsec, const char* list) {
     return lost;
 }
 
+// compare - what charon believes with what umfwd has, and mend it. Expiry of what is lost. With the lock.
+static linked_list_t* compare(Ipsec* ipsec, const char* sas, const char* policies) {
+    clear_up(ipsec, sas);
+    clear_up(ipsec, policies);
+    say_policies_again(ipsec, policies);
+    return lost_sas(ipsec, sas);
+}
+
+// met - and again later, as long as something is lost: charon rekeys no CHILD_SA that is just coming or going.
 static void met(void* self) {
     Ipsec* ipsec = self;
     Expiry* expiry;
     ipsec->lock->lock(ipsec->lock);
     char* sas = list_of(ipsec, "sa");
     char* policies = list_of(ipsec, "policy");
-    clear_up(ipsec, sas);
-    clear_up(ipsec, policies);
-    say_policies_again(ipsec, policies);
-    linked_list_t* lost = lost_sas(ipsec, sas);
+    linked_list_t* lost = sas != NULL && policies != NULL ? compare(ipsec, sas, policies) : linked_list_create();
+    if (lost->get_count(lost) > 0) compare_later(ipsec);
     ipsec->lock->unlock(ipsec->lock);
     while (lost->remove_first(lost, (void**)&expiry) == SUCCESS) tell_charon(expiry);
     lost->destroy(lost);
     free(sas);
     free(policies);
+}
+
+static job_requeue_t compare_now(void* self) {
+    Ipsec* ipsec = self;
+    ipsec->lock->lock(ipsec->lock);
+    ipsec->will_compare = false;
+    ipsec->lock->unlock(ipsec->lock);
+    met(ipsec);
+    return JOB_REQUEUE_NONE;
+}
+
+// With the lock. When charon has forgotten CHILD_SAs that were rekeyed.
+static void compare_later(Ipsec* ipsec) {
+    const uint32_t in_s = 10;
+    if (ipsec->will_compare) return;
+    ipsec->will_compare = true;
+    lib->scheduler->schedule_job(lib->scheduler, (job_t*)callback_job_create(compare_now, ipsec, NULL, NULL), in_s);
 }
 
 // ---- the whole of it
