@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 
+#include <rte_ring.h>
 #include <rte_telemetry.h>
 #include <rte_version.h>
 
@@ -21,4 +22,7 @@ inline int add_to_dict(rte_tel_data* to, const char* name, uint64_t n) {
     return rte_tel_data_add_dict_u64(to, name, n);
 #endif
 }
+
+// ring_create_elem - rte_ring_create_elem(), by its symbol: 24.11 declares it as a function of C++.
+rte_ring* ring_create_elem(const char* name, unsigned esize, unsigned count, int socket, unsigned flags) __asm__("rte_ring_create_elem");
 }  // namespace umbuf::compat

@@ -9,13 +9,15 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
+#include "lib/mbuf/compat.h"
+
 namespace umbuf::fwd {
 
 // Producers may share a processor: with the usual ring one that lost it would hold up all others.
 Result<std::unique_ptr<Handover>> Handover::make(int socket) {
     static uint32_t made = 0;  // control thread
-    rte_ring* ring = rte_ring_create_elem(fmt::format("um_handover_{}", made++).c_str(), sizeof(Handed), kHandoverRing, socket,
-                                          RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
+    rte_ring* ring = compat::ring_create_elem(fmt::format("um_handover_{}", made++).c_str(), sizeof(Handed), kHandoverRing, socket,
+                                              RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
     if (ring == nullptr) return Error{ENOMEM, fmt::format("no memory for the rings between lcores: {}; give EAL more: -m MB", rte_strerror(rte_errno))};
     return std::unique_ptr<Handover>(new Handover(ring));
 }

@@ -9,6 +9,8 @@
 #include <rte_errno.h>
 #include <rte_ring_elem.h>
 
+#include "lib/mbuf/compat.h"
+
 namespace umbuf::fwd {
 namespace {
 
@@ -20,7 +22,7 @@ static_assert(std::is_trivially_copyable_v<TooBig> && sizeof(TooBig) % 4 == 0, "
 Result<std::unique_ptr<PathNews>> PathNews::make(int socket) {
     static uint32_t made = 0;  // control thread
     const std::string name = fmt::format("um_path_{}", made++);
-    rte_ring* ring = rte_ring_create_elem(name.c_str(), sizeof(TooBig), kRoom, socket, RING_F_SC_DEQ);
+    rte_ring* ring = compat::ring_create_elem(name.c_str(), sizeof(TooBig), kRoom, socket, RING_F_SC_DEQ);
     if (ring == nullptr) return Error{ENOMEM, fmt::format("no memory for a ring of news: {}; give EAL more: -m MB", rte_strerror(rte_errno))};
     return std::unique_ptr<PathNews>(new PathNews(ring));
 }
