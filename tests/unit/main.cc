@@ -60,7 +60,9 @@ int main(int argc, char** argv) {
     }
     // At exit, so after the ports that tests keep in function-local statics: those were made later.
     // From DPDK 24.11 on, a port that outlives EAL is a port in unmapped memory.
-    std::atexit([] { rte_eal_cleanup(); });
+    std::atexit([] {
+        if (!umbuf::test::leave_eal) rte_eal_cleanup();
+    });
     umbuf::ZoneConfig config;
     if (umbuf::test::most_mbufs != 0) config.mbufs = umbuf::test::most_mbufs;
     if (const char* refs = std::getenv("UM_REFCNT"); refs != nullptr) config.refs = refs;

@@ -19,6 +19,7 @@
 #include "drivers/net/page_proof.h"
 #include "tests/unit/capture_file.h"
 #include "tests/unit/paged_packets.h"
+#include "tests/unit/program.h"
 
 namespace umbuf::test {
 namespace {
@@ -184,6 +185,7 @@ INSTANTIATE_TEST_SUITE_P(Rings, VirtioPages, ::testing::Values("", ",packed_vq=1
 // ---- memif
 
 TEST_F(UnmappedDriver, R13_MemifCarriesWhatThePagesHold) {
+    leave_eal = true;
     TempSocket socket;
     const std::string where = "socket-abstract=no,socket=" + socket.path.string();
     auto server = configured(device("net_memif", "role=server," + where));
