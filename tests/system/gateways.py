@@ -9,23 +9,15 @@
 import os
 import pathlib
 
-import case
+import hosts
 import lab
+from hosts import SIDES, address
 
-SIDES = {"a": 1, "b": 2}
 OUTER = {4: "192.0.2.", 6: "fd09:ff::"}
 KEYS = ("000102030405060708090a0b0c0d0e0f 10111213", "202122232425262728292a2b2c2d2e2f 30313233")
 
 
-def address(side, host=2, v6=False):
-    return f"fd09:{SIDES[side]}::{host}" if v6 else f"10.9.{SIDES[side]}.{host}"
-
-
-def set_sysctl(namespace, path, value):
-    namespace.run("sh", "-c", f"echo {value} > /proc/sys/net/{path}")
-
-
-class Gateways(case.SystemTest):
+class Gateways(hosts.TwoHosts):
     """Start both, have packets pass, stop both: their reports are sound."""
 
     def setUp(self):
@@ -37,7 +29,7 @@ class Gateways(case.SystemTest):
 
     def host(self, side):
         host = self.lab.namespace(side)
-        set_sysctl(host, "ipv6/conf/default/accept_dad", 0)
+        host.sysctl("ipv6/conf/default/accept_dad", 0)
         host.interface = f"{self.tag}{side}1"
         self.lab.veth(f"{self.tag}{side}0", host.interface)
         host.adopt(host.interface, f"{address(side)}/24")
@@ -102,8 +94,8 @@ child = "peer"
         """The namespace of a gateway's TAPs, which outlives it."""
         router = self.lab.namespace(f"r{side}")
         for path in "ipv4/ip_forward", "ipv6/conf/all/forwarding":
-            set_sysctl(router, path, 1)
-        set_sysctl(router, "ipv6/conf/default/accept_dad", 0)
+            router.sysctl(path, 1)
+        router.sysctl("ipv6/conf/default/accept_dad", 0)
         return router
 
     def start_gateway(self, side, text, *arguments, lcores=1):
@@ -140,24 +132,6 @@ child = "peer"
     def reach(self, host, to):
         lab.until(lambda: "1 received" in host.run("ping", "-c1", "-W0.3", to, check=False), f"the first ping to {to}",
                   watch=list(self.gateway.values()))
-
-    def ping(self, host, to, size, *options):
-        text = host.run("ping", "-c3", "-i0.05", "-w20", "-s", str(size), *options, to)
-        self.assertIn("3 received", text)
-        self.assertNotIn("DUP!", text)
-
-    def serve(self, megabytes):
-        there = self.lab.dir / "served" / "file"
-        there.parent.mkdir()
-        there.write_bytes(self.random.randbytes(megabytes << 20))
-        server = self.lab.program("http-server", self.b.command(
-            "/usr/bin/python3", "-S", "-u", "-m", "http.server", "--bind", "::", "8000"), cwd=there.parent)
-        server.wait_for("Serving HTTP")
-
-    def fetch(self, v6):
-        here, to = self.lab.dir / "fetched", address("b", v6=v6)
-        self.a.run("curl", "-gsS", "--fail", "-o", str(here), f"http://[{to}]:8000/file" if v6 else f"http://{to}:8000/file")
-        self.assertEqual(case.sha256(here), case.sha256(self.lab.dir / "served" / "file"))
 
     def drops(self, side):
         """So far, by name; also while it runs."""

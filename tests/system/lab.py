@@ -302,6 +302,9 @@ class Namespace:
     def ip(self, *argv):
         return run(["ip", "-n", self.name, *argv])
 
+    def sysctl(self, path, value):
+        self.run("sh", "-c", f"echo {value} > /proc/sys/net/{path}")
+
     def adopt(self, interface, address, mtu=1500):
         """Take an interface in, with an address."""
         self.take(interface)

@@ -14,7 +14,7 @@ import time
 import case
 import gateways
 import lab
-from gateways import SIDES, address
+from hosts import SIDES, address
 
 KEYS = itertools.count(0x5000)
 

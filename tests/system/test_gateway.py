@@ -9,7 +9,7 @@ import socket
 import case
 import gateways
 import lab
-from gateways import address
+from hosts import SIDES, address
 from scapy.all import ICMP, IP, UDP, Ether, IPv6, Raw  # noqa: E402
 
 ESP = 50  # as a protocol
@@ -96,7 +96,7 @@ class Gateway(gateways.Gateways):
 
     def test_another_key_is_nobody_and_comes_to_nothing(self):
         """B has another key for what A sends: A's packets are refused, B's pass; and A knows no SA of a third SPI."""
-        for side in gateways.SIDES:
+        for side in SIDES:
             self.host(side)
         self.wire()
         self.start_gateway("a", self.conf("a"))
@@ -106,5 +106,5 @@ class Gateway(gateways.Gateways):
         self.end()
         self.assertGreaterEqual(self.drops("b")["esp-refused"], 1)
         self.assertGreaterEqual(self.drops("a")["no-sa"], 1)
-        for side in gateways.SIDES:
+        for side in SIDES:
             self.assertEqual(self.pinged(getattr(self, side)), 0)

@@ -10,7 +10,7 @@ import threading
 import case
 import gateways
 import lab
-from gateways import SIDES, address
+from hosts import SIDES, address
 
 
 @case.needs_root

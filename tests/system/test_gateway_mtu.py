@@ -9,7 +9,7 @@ import re
 import case
 import gateways
 import lab
-from gateways import SIDES, address, set_sysctl
+from hosts import SIDES, address
 
 LINK, NARROW = 1500, 1400
 HEAD = {False: 20 + 8, True: 40 + 8}  # of a ping, by v6
@@ -41,27 +41,14 @@ class GatewayMtu(gateways.Gateways):
         self.assertRegex(said, rf"From {by} .*mtu ?= ?{most}\b")
         self.assertIn(f"mtu {most}", host.ip(*(["-6"] if ":" in to else []), "route", "get", to))
 
-    def serve_by(self, host):
-        """A file by HTTP: long packets from this host."""
-        folder = self.lab.dir / "served"
-        folder.mkdir()
-        (folder / "file").write_bytes(self.random.randbytes(1 << 20))
-        self.lab.program("http", host.command("/usr/bin/python3", "-S", "-u", "-m", "http.server", "--bind", "::", "8000"),
-                         cwd=folder).wait_for("Serving HTTP")
-
-    def fetch_by(self, host, of):
-        here = self.lab.dir / "fetched"
-        host.run("curl", "-gsS", "--fail", "-m", "20", "-o", str(here), f"http://[{of}]:8000/file" if ":" in of else f"http://{of}:8000/file")
-        self.assertEqual(case.sha256(here), case.sha256(self.lab.dir / "served" / "file"))
-
     def test_who_sends_too_much_is_told_what_the_tunnel_takes(self):
         self.start()
         most = tunnel()
-        self.serve_by(self.b)
+        self.serve(1, self.b)
         for v6 in False, True:
             to = address("b", v6=v6)
             self.reach(self.a, to)
-            self.fetch_by(self.a, to)  # its TCP begins with packets of 1,500 bytes
+            self.fetch_by(self.a, to, "-m", "20")  # its TCP begins with packets of 1,500 bytes
             self.assertIn(f"mtu {most}", self.b.ip(*(["-6"] if v6 else []), "route", "get", address("a", v6=v6)))
             self.pass_by(self.a, to, most)
             self.told(self.a, to, most + 1, most, by=address("a", 1, v6=v6))
@@ -93,11 +80,11 @@ class GatewayMtu(gateways.Gateways):
     def wire_with_router(self):
         router = self.lab.namespace("m")
         for key in "ip_forward", "conf/all/proxy_arp":
-            set_sysctl(router, f"ipv4/{key}", 1)
+            router.sysctl(f"ipv4/{key}", 1)
         for side in SIDES:
             self.lab.veth(f"{self.tag}w{side}", f"{self.tag}m{side}")
             router.adopt(f"{self.tag}m{side}", "192.0.2.254/32")
-            set_sysctl(router, f"ipv4/neigh/{self.tag}m{side}/proxy_delay", 0)
+            router.sysctl(f"ipv4/neigh/{self.tag}m{side}/proxy_delay", 0)
         router.ip("route", "add", "192.0.2.1/32", "dev", f"{self.tag}ma")
         router.ip("route", "add", "192.0.2.2/32", "dev", f"{self.tag}mb", "mtu", "lock", str(NARROW))
 
@@ -116,6 +103,6 @@ class GatewayMtu(gateways.Gateways):
         self.pass_by(self.a, to, narrow)
         self.pass_by(self.b, address("a"), narrow)
         self.a.ip("route", "flush", "cache")
-        self.serve_by(self.a)
-        self.fetch_by(self.b, address("a"))
+        self.serve(1, self.a)
+        self.fetch_by(self.b, address("a"), "-m", "20")
         self.end()

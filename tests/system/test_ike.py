@@ -10,7 +10,7 @@ import case
 import gateways
 import ike
 import lab
-from gateways import address
+from hosts import address
 
 UNITS = {"a": "192.0.2.1", "b": "192.0.2.2"}
 UNITS6 = {"a": "fd09:ff::1", "b": "fd09:ff::2"}
@@ -64,7 +64,7 @@ class Ike(gateways.Gateways):
         self.start_umfwd("a")
         self.start_charon("a", self.router["a"])
         there = self.lab.namespace("gb")
-        gateways.set_sysctl(there, "ipv4/ip_forward", 1)
+        there.sysctl("ipv4/ip_forward", 1)
         there.adopt(f"{self.tag}wb", f"{UNITS['b']}/24")
         there.adopt(f"{self.tag}b0", f"{address('b', 1)}/24")
         self.start_charon("b", there, "kernel-libipsec")

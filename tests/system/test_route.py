@@ -13,17 +13,9 @@ import shutil
 import signal
 
 import case
+import hosts
 import lab
-
-NETS = {"a": 1, "b": 2}
-
-
-def address(side, host=2, v6=False):
-    return f"fd09:{NETS[side]}::{host}" if v6 else f"10.9.{NETS[side]}.{host}"
-
-
-def set_sysctl(namespace, path, value):
-    namespace.run("sh", "-c", f"echo {value} > /proc/sys/net/{path}")
+from hosts import SIDES, address
 
 
 def echoes(namespace):
@@ -34,22 +26,22 @@ def echoes(namespace):
 
 
 @case.needs_root
-class Route(case.SystemTest):
+class Route(hosts.TwoHosts):
     def setUp(self):
         super().setUp()
         if not pathlib.Path("/dev/net/tun").exists():
             self.skipTest("the kernel has no /dev/net/tun")
         self.r = self.lab.namespace("r")
         for path in "ipv4/ip_forward", "ipv6/conf/all/forwarding":
-            set_sysctl(self.r, path, 1)
-        set_sysctl(self.r, "ipv6/conf/default/accept_dad", 0)
+            self.r.sysctl(path, 1)
+        self.r.sysctl("ipv6/conf/default/accept_dad", 0)
 
     def start(self, *arguments, mtu=1500, addresses=True):
         """Both hosts, umfwd between them, and the addresses of its TAPs."""
         tag = f"um{os.getpid()}"
-        for side in NETS:
+        for side in SIDES:
             host = self.lab.namespace(side)
-            set_sysctl(host, "ipv6/conf/default/accept_dad", 0)
+            host.sysctl("ipv6/conf/default/accept_dad", 0)
             host.interface = f"{tag}{side}1"
             self.lab.veth(f"{tag}{side}0", host.interface, mtu)
             host.adopt(host.interface, f"{address(side)}/24", mtu)
@@ -63,13 +55,13 @@ class Route(case.SystemTest):
         frame, block = 9216, 36864
         self.router = self.prompt(self.umfwd(
             "umfwd", [f"net_af_packet{i},iface={tag}{side}0,framesz={frame},blocksz={block},framecnt=512"
-                      for i, side in enumerate(NETS)],
+                      for i, side in enumerate(SIDES)],
             ["-i", "--forward-mode=route", "--auto-start", "--total-num-mbufs=4096", f"--mbuf-size={frame + 128}", f"--tap-netns={self.r.name}", *arguments],
             huge=False, memory_mb=352))  # more than the hugepages that a run reserves for two
         self.forwarding(self.router)
         if not addresses:
             return
-        for i, side in enumerate(NETS):
+        for i, side in enumerate(SIDES):
             self.r.ip("addr", "add", f"{address(side, 1)}/24", "dev", f"umf{i}")
             self.r.ip("addr", "add", f"{address(side, 1, v6=True)}/64", "dev", f"umf{i}", "nodad")
         for v6 in False, True:
@@ -85,26 +77,6 @@ class Route(case.SystemTest):
     def end(self):
         self.last = self.quit(self.router)
         return self.last
-
-    def ping(self, host, to, size, *options):
-        # With -w it waits for three answers; else for no longer than two of the first ones took.
-        text = host.run("ping", "-c3", "-i0.05", "-w20", "-s", str(size), *options, to)
-        self.assertIn("3 received", text)
-        self.assertNotIn("DUP!", text)
-
-    def serve(self, megabytes):
-        """A file in namespace b, by HTTP, for both families."""
-        there = self.lab.dir / "served" / "file"
-        there.parent.mkdir()
-        there.write_bytes(self.random.randbytes(megabytes << 20))
-        server = self.lab.program("http-server", self.b.command(
-            "/usr/bin/python3", "-S", "-u", "-m", "http.server", "--bind", "::", "8000"), cwd=there.parent)
-        server.wait_for("Serving HTTP")
-
-    def fetch(self, v6):
-        here, to = self.lab.dir / "fetched", address("b", v6=v6)
-        self.a.run("curl", "-gsS", "--fail", "-o", str(here), f"http://[{to}]:8000/file" if v6 else f"http://{to}:8000/file")
-        self.assertEqual(case.sha256(here), case.sha256(self.lab.dir / "served" / "file"))
 
     def test_ping_and_tcp_pass_in_both_families(self):
         self.start()

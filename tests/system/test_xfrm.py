@@ -55,10 +55,6 @@ PAIRS = (
 )
 
 
-def set_sysctl(namespace, path, value):
-    namespace.run("sh", "-c", f"echo {value} > /proc/sys/net/{path}")
-
-
 class World:
     """What outlives a test: the guest, and the bridge before its door."""
 
@@ -70,7 +66,7 @@ class World:
         self.waited = False
         try:
             self.link = self.lab.namespace("l")
-            set_sysctl(self.link, "ipv6/conf/default/disable_ipv6", 1)  # nobody but the two may speak here
+            self.link.sysctl("ipv6/conf/default/disable_ipv6", 1)  # nobody but the two may speak here
             self.link.ip("link", "add", "bridge", "type", "bridge", "mcast_snooping", "0")
             self.link.ip("link", "set", "bridge", "up")
             self.link.ip("tuntap", "add", "guest", "mode", "tap")
@@ -127,9 +123,9 @@ class Xfrm(case.SystemTest):
         tag = f"um{os.getpid()}"
         self.a, self.r, link = self.lab.namespace("a"), self.lab.namespace("r"), self.world.link
         for namespace in self.a, self.r:
-            set_sysctl(namespace, "ipv6/conf/default/accept_dad", 0)
+            namespace.sysctl("ipv6/conf/default/accept_dad", 0)
         for path in "ipv4/ip_forward", "ipv6/conf/all/forwarding":
-            set_sysctl(self.r, path, 1)
+            self.r.sysctl(path, 1)
         self.lab.veth(f"{tag}a0", f"{tag}a1")
         self.a.adopt(f"{tag}a1", "10.9.1.2/24")
         self.a.ip("addr", "add", "fd09:1::2/64", "dev", f"{tag}a1", "nodad")
